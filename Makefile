@@ -1,0 +1,52 @@
+# `make help` lists the targets. Fresh machine: Python >= 3.10, make, a package index.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-lowest check bench soak lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(STAMP)  ## a virtual environment with the locked dependencies
+
+demo: $(STAMP)  ## a real MCP client drives the server over stdio against a simulated network
+	@$(BIN)/netssh-mcp demo
+
+test: $(STAMP)  ## the test suite (real FRR and OpenSSH too: as root it installs them)
+	@$(BIN)/python -m pytest -q
+
+test-lowest:  ## the suite on the lowest versions that pyproject.toml allows
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	.venv-lowest/bin/python -m pytest -q
+
+check: $(STAMP)  ## lint, types, import contract, docs drift
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.docs_drift
+
+bench: $(STAMP)  ## benchmarks/results.json and a table, every figure a ratio within one run
+	@$(BIN)/python -m benchmarks
+
+soak: $(STAMP)  ## long fuzz and soak runs
+	@$(BIN)/python -m pytest -q -m soak -o addopts="-ra --strict-markers --import-mode=importlib"
+
+lock:  ## write requirements.lock and requirements.lowest anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --group dev --all-extras pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --resolution lowest-direct --group dev --all-extras pyproject.toml -o requirements.lowest
+
+clean:  ## remove environments and caches
+	rm -rf .venv .venv-lowest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

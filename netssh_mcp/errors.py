@@ -1,0 +1,189 @@
+"""Every error says what happened, on which device, whether the device may have changed, and what to do next.
+
+NetsshError                     effect    meaning
+├── InputError                  none      no such device, job, output; the text lists what exists
+├── PolicyError                 none      refused here; nothing was sent
+│   └── CommandDenied
+├── ConnectError                none      no session
+│   ├── Unreachable
+│   ├── AuthenticationFailed
+│   ├── HostKeyUnknown
+│   ├── HostKeyChanged
+│   └── AlgorithmMismatch
+├── SessionError                possible  a session broke
+│   ├── CommandTimeout
+│   ├── CommandInterrupted
+│   ├── SessionLost
+│   ├── PromptNotFound
+│   └── OutputTooLarge
+├── DeviceError                 none      the device answered no
+│   └── CommandRejected
+└── AuditError                  none      the audit record could not be written, so nothing was sent
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+Effect = Literal["none", "possible", "done"]
+
+
+class NetsshError(Exception):
+    """Anticipated: its text is written for the reader, who may be a model or an engineer.
+
+    `hint` is the next step; `retryable` says that the same call may succeed later unchanged; `line` is the device's
+    own line where it gave one (untrusted text); `partial` is what the device had sent before it went wrong.
+    """
+
+    kind: ClassVar[str] = "error"
+    effect: Effect = "none"
+    retryable: bool = False
+    hint: str = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        device: str = "",
+        hint: str = "",
+        effect: Effect | None = None,
+        retryable: bool | None = None,
+        line: str = "",
+        partial: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.device = device
+        self.line = line
+        self.partial = partial
+        self.hint = hint or type(self).hint
+        self.effect = type(self).effect if effect is None else effect
+        self.retryable = type(self).retryable if retryable is None else retryable
+
+    def __str__(self) -> str:
+        where = f"{self.device}: " if self.device else ""
+        return f"{where}{self.message}"
+
+    def facts(self) -> dict[str, Any]:
+        """The same facts as fields, for programs: kind, message, effect, hint, retryable, line."""
+        return {
+            "kind": self.kind,
+            "message": str(self),
+            "effect": self.effect,
+            "hint": self.hint,
+            "retryable": self.retryable,
+            "line": self.line,
+        }
+
+
+class InputError(NetsshError):
+    """The caller named something that does not exist or cannot be read; the text lists what does."""
+
+    kind = "input"
+
+
+class PolicyError(NetsshError):
+    """Refused here; nothing was sent."""
+
+    kind = "denied"
+
+
+class CommandDenied(PolicyError):
+    """The command is not one that the policy allows on this device."""
+
+    kind = "denied"
+
+
+class AuditError(NetsshError):
+    """The audit record could not be written; nothing was sent."""
+
+    kind = "audit"
+    hint = "Free space or repair the audit file's folder; no command is sent without a record."
+
+
+class ConnectError(NetsshError):
+    """There is no session; no command was sent."""
+
+    kind = "connect"
+
+
+class Unreachable(ConnectError):
+    """No TCP connection, or no SSH banner, in time."""
+
+    kind = "connect"
+    retryable = True
+
+
+class AuthenticationFailed(ConnectError):
+    """The device refused the credentials; they are not tried again on their own."""
+
+    kind = "auth"
+
+
+class HostKeyUnknown(ConnectError):
+    """The device's host key is in no known_hosts file and the mode is strict."""
+
+    kind = "hostkey"
+
+
+class HostKeyChanged(ConnectError):
+    """The device's host key differs from the one on record."""
+
+    kind = "hostkey"
+
+
+class AlgorithmMismatch(ConnectError):
+    """Both sides share no key exchange, cipher, MAC or host key algorithm."""
+
+    kind = "algorithm"
+
+
+class SessionError(NetsshError):
+    """A session broke while a command was under way; the command may have run."""
+
+    kind = "session"
+    effect = "possible"
+
+
+class CommandTimeout(SessionError):
+    """No proven end in time; the command may still be running."""
+
+    kind = "timeout"
+    retryable = True
+
+
+class CommandInterrupted(SessionError):
+    """The caller cancelled; the message says whether the device really stopped."""
+
+    kind = "interrupted"
+
+
+class SessionLost(SessionError):
+    """The link broke: closed, reset or garbled by the other side."""
+
+    kind = "lost"
+    retryable = True
+
+
+class PromptNotFound(SessionError):
+    """No prompt could be proven after login, or after an interrupt."""
+
+    kind = "prompt"
+
+
+class OutputTooLarge(SessionError):
+    """The output went over the session's byte limit; the command was interrupted, what came is kept."""
+
+    kind = "too_large"
+
+
+class DeviceError(NetsshError):
+    """The device answered no."""
+
+    kind = "device"
+
+
+class CommandRejected(DeviceError):
+    """The device refused the command (`% Invalid input` and its like); `line` is its own word."""
+
+    kind = "rejected"

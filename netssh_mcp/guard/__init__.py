@@ -1,0 +1,1 @@
+"""May it be sent, may it be shown, what was done."""

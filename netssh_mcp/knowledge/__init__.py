@@ -1,0 +1,1 @@
+"""What is known before anyone asks: settings, profiles, inventory, secrets, parsers."""

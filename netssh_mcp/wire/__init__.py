@@ -1,0 +1,1 @@
+"""All that blocks: the only room that knows Netmiko and Paramiko."""
