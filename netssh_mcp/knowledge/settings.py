@@ -1,0 +1,193 @@
+"""What the operator decides when the server starts: flags beat `NETSSH_*` variables, these beat the defaults."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+from netssh_mcp.errors import InputError
+from netssh_mcp.knowledge.near import did_you_mean
+from netssh_mcp.knowledge.shipped import shipped
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+TOOLSETS: Final = ("observe",)  # what this version has; `all` is all of it
+RESERVED_TOOLSETS: Final = ("operate", "change")
+_ENVIRONMENT: Final = "NETSSH_"
+_LEVELS: Final[Mapping[str, LogLevel]] = {"debug": "debug", "info": "info", "warning": "warning", "error": "error"}
+_MODES: Final[Mapping[str, Literal["strict", "tofu"]]] = {"strict": "strict", "tofu": "tofu"}
+_TRUTH: Final = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
+_BEGIN: Final = (
+    f"Copy {shipped('inventory.example.yaml')} to ./inventory.yaml and edit it, give another path with --inventory or "
+    "NETSSH_INVENTORY, or run `netssh-mcp demo` to look around without devices."
+)
+
+_Word = TypeVar("_Word")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All paths are absolute. `output_cap` is bytes; `spill` is the folder for outputs that do not fit in memory."""
+
+    inventory: tuple[Path, ...]
+    known_hosts: tuple[Path, ...]  # all are read; the last is ours, where `tofu` adds keys
+    spill: Path
+    policy: Path | None = None
+    profiles: Path | None = None
+    templates: Path | None = None
+    audit: Path | None = None
+    toolsets: tuple[str, ...] = TOOLSETS
+    read_only: bool = False
+    host_keys: Literal["strict", "tofu"] = "strict"
+    output_cap: int = 20_000
+    log_level: LogLevel = "warning"
+    transport_log_level: LogLevel = "error"  # of the SSH library: below `info` it may show what is typed
+
+    @classmethod
+    def resolve(
+        cls, arguments: Mapping[str, object], environ: Mapping[str, str], *, inventory_required: bool = True
+    ) -> Settings:
+        """Settings from arguments named as the fields (None, "" and () are not given) and the environment.
+
+        InputError: an unknown argument or word, a path that is not there, or no inventory although one is required.
+        """
+        given = _Given(arguments, environ)
+        state = given.folder("XDG_STATE_HOME", ".local/state")
+        return cls(
+            inventory=given.inventory(required=inventory_required),
+            known_hosts=given.paths("known_hosts") or (given.home / ".ssh" / "known_hosts", state / "known_hosts"),
+            spill=given.path("spill") or state / "outputs",
+            policy=given.existing("policy", Path.is_file, "file"),
+            profiles=given.existing("profiles", Path.is_dir, "folder"),
+            templates=given.existing("templates", Path.is_dir, "folder"),
+            audit=given.path("audit") or state / "audit.jsonl",
+            toolsets=given.toolsets(),
+            read_only=given.flag("read_only"),
+            host_keys=given.word("host_keys", _MODES, "strict"),
+            output_cap=given.number("output_cap", 20_000, least=1_000, most=2_000_000),
+            log_level=given.word("log_level", _LEVELS, "warning"),
+            transport_log_level=given.word("transport_log_level", _LEVELS, "error"),
+        )
+
+
+class _Given:
+    """What was given, by flag or by variable; every error names the one it came from."""
+
+    def __init__(self, arguments: Mapping[str, object], environ: Mapping[str, str]) -> None:
+        known = [field.name for field in fields(Settings)]
+        for name in arguments:
+            if name not in known:
+                raise InputError(f"there is no setting {name!r}; {did_you_mean(name, known)}")
+        self._arguments = arguments
+        self._environ = environ
+        self.home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+
+    def folder(self, variable: str, otherwise: str) -> Path:
+        """Our folder below an XDG base folder; the XDG specification says to ignore relative ones."""
+        base = Path(self._environ.get(variable, ""))
+        return (base if base.is_absolute() else self.home / otherwise) / "netssh-mcp"
+
+    def inventory(self, *, required: bool) -> tuple[Path, ...]:
+        if given := self.paths("inventory"):
+            for path in given:
+                if not path.is_file():
+                    raise InputError(f"{self._origin('inventory')}: there is no file {path}", hint=_BEGIN)
+            return given
+        usual = (Path.cwd() / "inventory.yaml", self.folder("XDG_CONFIG_HOME", ".config") / "inventory.yaml")
+        found = next((path for path in usual if path.is_file()), None)
+        if found is None and required:
+            raise InputError(f"there is no inventory: neither {usual[0]} nor {usual[1]} exists", hint=_BEGIN)
+        return (found,) if found else ()
+
+    def existing(self, name: str, is_there: Callable[[Path], bool], what: str) -> Path | None:
+        path = self.path(name)
+        if path is not None and not is_there(path):
+            raise InputError(
+                f"{self._origin(name)}: there is no {what} {path}", hint="Correct the path or leave it out."
+            )
+        return path
+
+    def path(self, name: str) -> Path | None:
+        found = self.paths(name, several=False)
+        return found[0] if found else None
+
+    def paths(self, name: str, *, several: bool = True) -> tuple[Path, ...]:
+        return tuple(self._absolute(text) for text in self._texts(name, os.pathsep if several else ""))
+
+    def toolsets(self) -> tuple[str, ...]:
+        asked = self._texts("toolsets", ",") or TOOLSETS
+        for word in asked:
+            if word in RESERVED_TOOLSETS:
+                raise InputError(
+                    f"{self._origin('toolsets')}: toolset {word!r} is not in this version", hint=f"Use {TOOLSETS[0]!r}."
+                )
+            if word not in (*TOOLSETS, "all"):
+                near = did_you_mean(word, (*TOOLSETS, "all"))
+                raise InputError(f"{self._origin('toolsets')}: there is no toolset {word!r}; {near}")
+        return TOOLSETS if "all" in asked else tuple(dict.fromkeys(asked))
+
+    def flag(self, name: str) -> bool:
+        value = self._value(name)
+        if isinstance(value, bool):
+            return value
+        return self.word(name, _TRUTH, otherwise=False)
+
+    def word(self, name: str, allowed: Mapping[str, _Word], otherwise: _Word) -> _Word:
+        texts = self._texts(name, "")
+        if not texts:
+            return otherwise
+        word = texts[0].lower()
+        if word not in allowed:
+            hint = "accept_any is for single hosts, in the inventory file." if word == "accept_any" else ""
+            near = did_you_mean(word, allowed)
+            raise InputError(f"{self._origin(name)}: {texts[0]!r} is not allowed; {near}", hint=hint)
+        return allowed[word]
+
+    def number(self, name: str, otherwise: int, *, least: int, most: int) -> int:
+        texts = self._texts(name, "")
+        if not texts:
+            return otherwise
+        if not (texts[0].isascii() and texts[0].isdigit() and least <= int(texts[0]) <= most):
+            raise InputError(f"{self._origin(name)}: {texts[0]!r} is not a whole number from {least} to {most}")
+        return int(texts[0])
+
+    def _texts(self, name: str, separator: str) -> tuple[str, ...]:
+        """One text, or several: a flag may be repeated or, like the variable, hold a list."""
+        value = self._value(name)
+        if value is None:
+            return ()
+        if isinstance(value, (str, int, os.PathLike)):
+            value = (value,)
+        if not isinstance(value, Iterable):
+            raise InputError(f"{self._origin(name)}: {type(value).__name__} is not text")
+        texts = [os.fspath(each) if isinstance(each, os.PathLike) else str(each) for each in value]
+        split = [part for text in texts for part in (text.split(separator) if separator else [text])]
+        return tuple(part.strip() for part in split if part.strip())
+
+    def _value(self, name: str) -> object:
+        """The flag's value, else the variable's, else None. An empty one counts as not given."""
+        value = self._arguments.get(name)
+        if value is None or value in ("", (), []):
+            value = self._environ.get(_ENVIRONMENT + name.upper(), "").strip() or None
+        return value
+
+    def _origin(self, name: str) -> str:
+        by_flag = self._arguments.get(name) not in (None, "", (), [])
+        return f"--{name.replace('_', '-')}" if by_flag else _ENVIRONMENT + name.upper()
+
+    def _absolute(self, text: str) -> Path:
+        if text == "~" or text.startswith("~/"):
+            return self.home / text[2:]
+        return Path.cwd() / text
