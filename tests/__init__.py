@@ -1,0 +1,1 @@
+"""The test suite: `unit`, `devices`, `recordings`, `lab` (real routers) and `conformance`."""
