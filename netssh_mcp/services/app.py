@@ -1,0 +1,86 @@
+"""All services of one process, opened together and closed together. Usable without MCP: the CLI does."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+
+from netssh_mcp.guard.audit import Audit
+from netssh_mcp.knowledge.inventory import Device, InventorySource
+from netssh_mcp.knowledge.parsing import Parsers
+from netssh_mcp.knowledge.profiles import Profile, Profiles
+from netssh_mcp.knowledge.settings import Settings
+from netssh_mcp.services.commands import Commands
+from netssh_mcp.services.devices import Devices
+from netssh_mcp.services.jobs import Jobs
+from netssh_mcp.services.outputs import Outputs
+from netssh_mcp.sessions.pool import Pool
+from netssh_mcp.wire.turn import Connection, Turn
+
+BYTE_LIMIT = 64 << 20  # of one command's output held in memory; what is longer is interrupted
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What the tools and the command line call."""
+
+    settings: Settings
+    commands: Commands
+    devices: Devices
+    outputs: Outputs
+    jobs: Jobs
+    pool: Pool
+
+
+@asynccontextmanager
+async def open_app(settings: Settings) -> AsyncIterator[App]:
+    """Open the audit file and the services; on leaving, end the jobs and close every session, in bounded time."""
+    profiles = Profiles.load(settings.profiles)
+    inventory = InventorySource(settings.inventory, lambda: {name: name for name in (*profiles.names(), *profiles.types())})
+    outputs = Outputs(cap=settings.output_cap, spill_dir=settings.spill)
+    pool = Pool(_opener(settings), byte_limit=BYTE_LIMIT)
+    with contextlib.ExitStack() as stack:
+        stack.callback(outputs.close)
+        audit = Audit(settings.audit) if settings.audit else None
+        assert audit is not None
+        stack.callback(audit.close)
+        async with anyio.create_task_group() as tasks:
+            jobs = Jobs(tasks)
+            tasks.start_soon(pool.sweep)
+            commands = Commands(
+                inventory=inventory,
+                profiles=profiles,
+                pool=pool,
+                jobs=jobs,
+                outputs=outputs,
+                parsers=Parsers(settings.templates),
+                audit=audit,
+            )
+            try:
+                yield App(settings, commands, Devices(inventory, profiles, pool), outputs, jobs, pool)
+            finally:
+                await pool.aclose()
+                tasks.cancel_scope.cancel()
+
+
+def _opener(settings: Settings) -> _Open:
+    return _Open(settings)
+
+
+class _Open:
+    """Opens connections; the wire, with Netmiko and Paramiko behind it, is imported by the first one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def __call__(self, hops: Sequence[Device], profile: Profile, *, turn: Turn, byte_limit: int) -> Connection:
+        from netssh_mcp.wire.hostkeys import HostKeys  # noqa: PLC0415  (the start budget)
+        from netssh_mcp.wire.opener import open_connection  # noqa: PLC0415
+
+        files = self._settings.known_hosts
+        keys = HostKeys(self._settings.host_keys, files[:-1], files[-1])
+        return open_connection(hops, profile, keys, turn=turn, byte_limit=byte_limit)

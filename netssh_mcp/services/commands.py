@@ -1,0 +1,317 @@
+"""Run read commands on one or many devices: requested == returned, one answer per device and command."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from netssh_mcp.errors import CommandRejected, InputError, NetsshError, SessionLost
+from netssh_mcp.guard import policy
+from netssh_mcp.guard.audit import Audit
+from netssh_mcp.guard.policy import Grant
+from netssh_mcp.knowledge.inventory import Device, Inventory, InventorySource
+from netssh_mcp.knowledge.parsing import Parsed, Parsers, query_rows, select_fields
+from netssh_mcp.knowledge.profiles import Profiles
+from netssh_mcp.model import Parse, Reply
+from netssh_mcp.services.jobs import Job, Jobs, Progress, Row, not_sent, running_answer
+from netssh_mcp.services.outputs import Outputs
+from netssh_mcp.sessions.pool import Lease, Pool
+
+_AT_ONCE = 100  # devices worked on at once by one call
+_MOST_ROWS = 10_000  # devices times commands in one call
+_DEFAULT_TIMEOUT = 60.0  # the tool's default: then the device's own `timeout` counts
+_BATCH = 4  # an answer of many rows may be this many times as long as the cap of one
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How the outputs of one call are wanted."""
+
+    parse: Parse
+    query: str
+    fields: tuple[str, ...]
+    timeout: float
+    cap: int
+
+    def timeout_for(self, device: Device) -> float:
+        """Seconds a command may take on this device."""
+        return device.timeout if self.timeout == _DEFAULT_TIMEOUT else self.timeout
+
+
+class Commands:
+    """The `show` service."""
+
+    def __init__(
+        self,
+        *,
+        inventory: InventorySource,
+        profiles: Profiles,
+        pool: Pool,
+        jobs: Jobs,
+        outputs: Outputs,
+        parsers: Parsers,
+        audit: Audit,
+    ) -> None:
+        self._inventory = inventory
+        self._profiles = profiles
+        self._pool = pool
+        self._jobs = jobs
+        self._outputs = outputs
+        self._parsers = parsers
+        self._audit = audit
+
+    async def show(
+        self,
+        targets: str,
+        commands: Sequence[str],
+        *,
+        parse: Parse = "auto",
+        query: str = "",
+        fields: Sequence[str] = (),
+        timeout: float = _DEFAULT_TIMEOUT,
+        wait: float = 25.0,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """One row per device and command, in inventory order. Raises InputError only for what no device can answer."""
+        inventory = self._inventory.current()
+        rows = self._rows(inventory, targets, commands)
+        if query:
+            query_rows([], query)  # a query that cannot be read is refused before anything is sent
+        cap = min(self._outputs.cap, max(1000, _BATCH * self._outputs.cap // len(rows)))
+        ask = Ask(parse, query, tuple(fields), timeout, cap)
+        job = self._jobs.start("; ".join(commands)[:200], rows, partial(self._work, inventory, ask), progress)
+        try:
+            done = await job.settled(wait)
+        except anyio.get_cancelled_exc_class():
+            job.cancel()
+            with anyio.CancelScope(shield=True):
+                await job.settled(3.0)
+            raise
+        if not done:
+            self._jobs.give_out(job)
+        return _result(job, inventory.problem)
+
+    def _rows(self, inventory: Inventory, targets: str, commands: Sequence[str]) -> list[Row]:
+        if not commands:
+            raise InputError("no command was given", hint="Give at least one, for example 'show version'.")
+        devices = inventory.select(targets)
+        if len(devices) * len(commands) > _MOST_ROWS:
+            raise InputError(
+                f"{len(devices)} devices times {len(commands)} commands are more than {_MOST_ROWS} rows",
+                hint="Narrow `targets`, or ask in several calls.",
+            )
+        return [Row(device, self._profiles.get(device.platform), command) for device in devices for command in commands]
+
+    # -- the work of a job ---------------------------------------------------------------------------------------
+
+    async def _work(self, inventory: Inventory, ask: Ask, job: Job) -> None:
+        by_device: dict[str, list[Row]] = {}
+        for row in job.rows:
+            by_device.setdefault(row.device.name, []).append(row)
+        limiter = anyio.CapacityLimiter(_AT_ONCE)
+
+        async def one(rows: list[Row]) -> None:
+            async with limiter:
+                await self._device(inventory, ask, job, rows)
+
+        if len(by_device) == 1:
+            await one(job.rows)
+            return
+        async with anyio.create_task_group() as tasks:
+            for rows in by_device.values():
+                tasks.start_soon(one, rows)
+
+    async def _device(self, inventory: Inventory, ask: Ask, job: Job, rows: list[Row]) -> None:
+        """All commands of one device, in order. What fails costs the others nothing, but a dead device is asked once."""
+        broken: NetsshError | None = None
+        for row in rows:
+            if job.cancelled:
+                answer = self._failed(row, not_sent(row), ask)
+            elif broken is not None:
+                answer = self._failed(row, broken, ask)
+            else:
+                row.running = True
+                try:
+                    answer = await self._row(inventory, ask, row)
+                except NetsshError as error:
+                    answer = self._failed(row, error, ask)
+                    if error.kind in ("connect", "auth", "hostkey", "algorithm"):
+                        broken = error
+            await job.finish(row, answer)
+
+    async def _row(self, inventory: Inventory, ask: Ask, row: Row) -> dict[str, Any]:
+        grant = self._granted(row, ask)
+        hops = (*(inventory.device(name) for name in row.device.jump), row.device)
+        try:
+            return await self._sent(hops, grant, ask, row, retried=False)
+        except SessionLost:
+            if row.turn.cancelled or grant.command_class not in ("read", "secret-read"):
+                raise
+        return await self._sent(hops, grant, ask, row, retried=True)
+
+    def _granted(self, row: Row, ask: Ask) -> Grant:
+        try:
+            grant = policy.decide(row.device, row.profile, row.command)
+        except NetsshError as error:
+            self._audit.record_decision(
+                device=row.device.name,
+                command=row.command[:500],
+                command_class="",
+                verdict="deny",
+                rule=error.message[:300],
+            )
+            raise
+        row.command = grant.command
+        return policy.with_json(grant) if ask.parse in ("auto", "json") else grant
+
+    async def _sent(
+        self, hops: tuple[Device, ...], grant: Grant, ask: Ask, row: Row, *, retried: bool
+    ) -> dict[str, Any]:
+        async with self._pool.lease(hops, row.profile, row.turn, fresh=retried) as lease:
+            try:
+                reply = await self._run(lease, grant, ask, row)
+            except CommandRejected as error:
+                if not grant.json or ask.parse == "json":
+                    raise
+                # An older release without the JSON form: ask for the text instead. It is a read, so nothing is lost.
+                grant = policy.decide(row.device, row.profile, row.command)
+                reply = await self._run(lease, grant, ask, row)
+                del error
+            parsed, seconds = await self._parsed(grant, reply, ask, row)
+            if grant.json and parsed.parsed_by != "json" and ask.parse == "auto":
+                grant = policy.decide(row.device, row.profile, row.command)
+                reply = await self._run(lease, grant, ask, row)
+                parsed, seconds = await self._parsed(grant, reply, ask, row)
+        answer = self._content(grant, reply, parsed, ask, row)
+        answer["reconnected"] = lease.reconnected
+        answer["retried"] = retried
+        answer["ms"] = {
+            "queue": _ms(lease.queued),
+            "connect": _ms(lease.connecting),
+            "exec": _ms(reply.seconds),
+            "parse": _ms(seconds),
+        }
+        return answer
+
+    async def _run(self, lease: Lease, grant: Grant, ask: Ask, row: Row) -> Reply:
+        decision = self._audit.record_decision(
+            device=row.device.name,
+            command=grant.line,
+            command_class=grant.command_class,
+            verdict="allow",
+            rule=grant.rule,
+        )
+        began = time.monotonic()
+        try:
+            reply = await lease.session.run(
+                grant, timeout=ask.timeout_for(row.device), turn=row.turn, limiter=self._pool.threads
+            )
+        except NetsshError as error:
+            self._audit.record_outcome(
+                decision,
+                outcome="error",
+                received=len(error.partial),
+                seconds=time.monotonic() - began,
+                error=error.kind,
+            )
+            raise
+        self._audit.record_outcome(decision, outcome="ok", received=len(reply.output), seconds=reply.seconds)
+        return reply
+
+    # -- answers -------------------------------------------------------------------------------------------------
+
+    async def _parsed(self, grant: Grant, reply: Reply, ask: Ask, row: Row) -> tuple[Parsed, float]:
+        if ask.parse == "raw":
+            return Parsed(None, None, "raw"), 0.0
+        began = time.monotonic()
+        # In a thread: the first call imports the parsers, and a long table takes long.
+        parsed = await anyio.to_thread.run_sync(
+            lambda: self._parsers.parse(row.profile, grant.command, reply.output, ask.parse, native_json=grant.json),
+            limiter=self._pool.threads,
+        )
+        return parsed, time.monotonic() - began
+
+    def _content(self, grant: Grant, reply: Reply, parsed: Parsed, ask: Ask, row: Row) -> dict[str, Any]:
+        answer: dict[str, Any] = {**row.head(), "ok": True, "state": "done"}
+        answer |= self._body(reply.output, parsed, ask, row)
+        answer["parsed_by"] = parsed.parsed_by
+        notes = [parsed.note] if parsed.note else []
+        if parsed.parsed_by == "raw" and (ask.query or ask.fields):
+            notes.append("query and fields need a table or JSON, so they were not applied")
+        if notes:
+            answer["parse_note"] = "; ".join(notes + ([answer["parse_note"]] if "parse_note" in answer else []))
+        answer["framing"] = reply.framing
+        answer["events"] = list(reply.events)
+        if reply.exit_status is not None:
+            answer["exit_status"] = reply.exit_status
+            if reply.stderr:
+                answer["stderr"] = reply.stderr[: ask.cap]
+        if grant.line != grant.command:
+            answer["sent"] = grant.line
+        return answer
+
+    def _body(self, text: str, parsed: Parsed, ask: Ask, row: Row) -> dict[str, Any]:
+        device, command = row.device.name, row.command
+        table, data = parsed.table, parsed.data
+        if table is not None and ask.fields:
+            table = select_fields(table, ask.fields)
+        if ask.query and (table is not None or data is not None):
+            data, table = query_rows(table if table is not None else data, ask.query), None
+        elif table is None and data is None:
+            kept = self._outputs.keep(text, cap=ask.cap, device=device, command=command)
+            return {"output": kept.shown, "truncated": kept.truncated, "output_id": kept.output_id}
+        if table is not None:
+            rows = self._outputs.keep_rows(table, text=text, cap=ask.cap, device=device, command=command)
+        else:
+            rows = self._outputs.keep_data(data, text=text, cap=ask.cap, device=device, command=command)
+        body: dict[str, Any] = {"truncated": rows.truncated, "output_id": rows.output_id}
+        if rows.table is not None:
+            body["table"] = {"columns": list(rows.table.columns), "rows": [list(item) for item in rows.table.rows]}
+        else:
+            body["data"] = rows.data
+        if rows.notice:
+            body["parse_note"] = rows.notice
+        return body
+
+    def _failed(self, row: Row, error: NetsshError, ask: Ask) -> dict[str, Any]:
+        answer: dict[str, Any] = {**row.head(), "ok": False, "state": "done", "error": error.facts()}
+        if error.partial:
+            kept = self._outputs.keep(error.partial, cap=ask.cap, device=row.device.name, command=row.command)
+            answer |= {"output": kept.shown, "truncated": kept.truncated, "output_id": kept.output_id}
+            answer["partial"] = True
+        return answer
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
+
+
+def _result(job: Job, problem: str) -> dict[str, Any]:
+    rows = [row.answer if row.answer is not None else running_answer(row) for row in job.rows]
+    ok = sum(bool(row["ok"]) for row in rows)
+    open_rows = [row for row in rows if row["state"] != "done"]
+    failed = len(rows) - ok - len(open_rows)
+    result: dict[str, Any] = {
+        "requested": len(rows),
+        "ok": ok,
+        "failed": failed,
+        "rows": rows,
+        "job_id": "",
+        "next": "",
+    }
+    if open_rows:
+        result["job_id"] = job.job_id
+        result["next"] = (
+            f"job(action='wait', job_id='{job.job_id}') follows the {len(open_rows)} rows that are not done."
+        )
+    elif any(row.get("truncated") for row in rows):
+        result["next"] = "read_output(output_id=...) reads on in what was cut."
+    if problem:
+        result["problem"] = problem
+    return result

@@ -1,0 +1,93 @@
+"""What can be asked: the inventory, its groups, the platforms, and the sessions that are open."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from netssh_mcp.errors import InputError
+from netssh_mcp.knowledge.inventory import Device, InventorySource
+from netssh_mcp.knowledge.near import did_you_mean
+from netssh_mcp.knowledge.profiles import Profiles
+from netssh_mcp.sessions.pool import Pool
+
+_VIEWS = ("devices", "groups", "platforms", "sessions")
+
+Cells = list[object]
+Sheet = tuple[list[str], list[Cells]]
+
+
+def _cells() -> list[Cells]:
+    return []
+
+
+class Devices:
+    """The `list_devices` service; reads only what this process knows."""
+
+    def __init__(self, inventory: InventorySource, profiles: Profiles, pool: Pool) -> None:
+        self._inventory = inventory
+        self._profiles = profiles
+        self._pool = pool
+
+    def list(self, targets: str = "", view: str = "devices") -> dict[str, Any]:
+        """Rows in column form; `targets` narrows devices and sessions. Raises InputError."""
+        if view not in _VIEWS:
+            raise InputError(f"no view {view!r}; {did_you_mean(view, _VIEWS)}")
+        if view == "platforms":
+            return self._platforms()
+        inventory = self._inventory.current()
+        chosen = inventory.select(targets) if targets.strip() else tuple(inventory.devices.values())
+        rows = _cells()
+        if view == "groups":
+            columns = ["group", "devices"]
+            rows += ([name, [*members]] for name, members in inventory.groups.items())
+        elif view == "sessions":
+            columns, rows = self._sessions({device.name for device in chosen})
+        else:
+            columns = ["device", "platform", "hostname", "port", "username", "groups", "data", "login_writes"]
+            rows = [self._row(device) for device in chosen]
+        return {"view": view, "columns": columns, "rows": rows, "problem": inventory.problem, "next": ""}
+
+    def _row(self, device: Device) -> Cells:
+        profile = self._profiles.get(device.platform)
+        return [
+            device.name,
+            device.platform,
+            device.hostname,
+            device.port,
+            device.username,
+            list(device.groups),
+            dict(device.data),
+            profile.login_writes,
+        ]
+
+    def _sessions(self, names: set[str]) -> Sheet:
+        columns = ["session", "device", "user", "platform", "state", "prompt", "mode", "up", "idle", "commands", "last"]
+        now = time.monotonic()
+        rows = _cells()
+        for session, busy in self._pool.sessions():
+            if session.device.name not in names:
+                continue
+            connection = session.connection
+            state = "running" if busy else session.state if connection.alive else "dead"
+            rows.append(
+                [
+                    session.number,
+                    session.device.name,
+                    session.device.username,
+                    session.device.platform,
+                    state,
+                    connection.prompt.line,
+                    connection.mode,
+                    round(now - session.opened_at, 1),
+                    0.0 if busy else round(now - session.used_at, 1),
+                    session.commands_run,
+                    session.last_command,
+                ]
+            )
+        return columns, rows
+
+    def _platforms(self) -> dict[str, Any]:
+        rows = [list(row) for row in self._profiles.rows()]
+        columns = ["platform", "title", "driver", "parser", "reads", "framing", "login_writes"]
+        return {"view": "platforms", "columns": columns, "rows": rows, "problem": "", "next": ""}

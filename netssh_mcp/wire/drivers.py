@@ -1,0 +1,176 @@
+"""Netmiko knows the platform; the reading is ours.
+
+A vendor's Netmiko class runs on our channel, with its polling reads replaced by reads that sleep until bytes arrive.
+Pinned by tests/unit/test_drivers.py: the names used here are Netmiko 4.8's.
+"""
+
+from __future__ import annotations
+
+import codecs
+import logging
+import re
+import time
+from functools import cache
+from typing import Any
+
+from netmiko import ssh_dispatcher
+from netmiko.base_connection import BaseConnection
+from netmiko.channel import Channel
+from netmiko.exceptions import ReadTimeout
+
+from netssh_mcp.knowledge.profiles import Profile
+from netssh_mcp.wire.reader import Reader
+from netssh_mcp.wire.sync import prove_prompt
+from netssh_mcp.wire.text import clean, last_line
+
+_PROMPT_QUIET = 0.05  # seconds of silence behind something like a prompt that end a read "by timing"
+
+
+class ReaderChannel(Channel):
+    """Netmiko's view of our reader."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        # Netmiko decodes each read on its own and loses the characters that are split between two reads.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def read_buffer(self) -> str:
+        """What is there now."""
+        return self._decoder.decode(self.reader.take())
+
+    def read_channel(self) -> str:
+        """All that is there now."""
+        out = []
+        while part := self.read_buffer():
+            out.append(part)
+        return "".join(out)
+
+    def write_channel(self, out_data: str) -> None:
+        """Write all of it."""
+        self.reader.write(out_data.encode())
+
+
+class EventReads(BaseConnection):
+    """Replaces Netmiko's polling reads by reads that sleep until bytes arrive; everything else is the vendor's class."""
+
+    reader: Reader
+    profile: Profile
+    deadline: float
+    _held: str = ""
+
+    def attach(self, reader: Reader, profile: Profile, deadline: float) -> None:
+        """Use this reader until `deadline` (monotonic) for all that the vendor's class wants to read."""
+        self.reader, self.profile, self.deadline = reader, profile, deadline
+        self.remote_conn = reader.channel
+        self.channel = ReaderChannel(reader)
+
+    def unread(self, text: str) -> None:
+        """Give text back that was read before this driver began."""
+        self._read_buffer = text
+
+    def detach(self) -> None:
+        """Forget the credentials: Netmiko registers a log filter that holds them for ever otherwise."""
+        logging.getLogger("netmiko").removeFilter(self._secrets_filter)
+
+    def read_channel(self) -> str:
+        """What is there now, normalised; a carriage return at the end waits for its newline."""
+        data = self._held + self.channel.read_channel()
+        self._held = ""
+        if data.endswith("\r"):
+            data, self._held = data[:-1], "\r"
+        if not self.disable_lf_normalization:
+            data = self.normalize_linefeeds(data)
+        if self.ansi_escape_codes:
+            data = self.strip_ansi_escape_codes(data)
+        out, self._read_buffer = self._read_buffer + data, ""
+        return out
+
+    def _until(self, seconds: float) -> float:
+        return min(self.deadline, time.monotonic() + seconds) if seconds else self.deadline
+
+    def read_until_pattern(
+        self, pattern: str = "", read_timeout: float = 10.0, re_flags: int = 0, max_loops: int | None = None
+    ) -> str:
+        """Text up to and including `pattern`; what follows waits for the next read."""
+        until = self._until(read_timeout)
+        output = ""
+        while True:
+            output += self.read_channel()
+            if match := re.search(pattern, output, flags=re_flags):
+                self._read_buffer = output[match.end() :] + self._read_buffer
+                return output[: match.end()]
+            left = until - time.monotonic()
+            if left <= 0:
+                raise ReadTimeout(f"Pattern not detected: {pattern!r}")
+            self.reader.wait(left)
+
+    def read_channel_timing(
+        self,
+        last_read: float = 2.0,
+        read_timeout: float = 120.0,
+        delay_factor: float | None = None,
+        max_loops: int | None = None,
+    ) -> str:
+        """Text until silence: `last_read` seconds, or far less once something like a prompt stands last."""
+        until = self._until(read_timeout)
+        output = ""
+        while True:
+            output += self.read_channel()
+            quiet = self.reader.quiet()
+            if output:
+                line = last_line(clean(output[-512:].encode()))
+                due = _PROMPT_QUIET if re.fullmatch(self.profile.prompts.pattern, line) else last_read
+                if quiet >= due:
+                    return output
+                self.reader.wait(due - quiet)
+            elif time.monotonic() < until:
+                self.reader.wait(until - time.monotonic())
+            if time.monotonic() >= until:
+                if output:
+                    return output
+                raise ReadTimeout("Nothing was received.")
+
+    def clear_buffer(self, backoff: bool = True, backoff_max: float = 3.0, delay_factor: float | None = None) -> str:
+        """Take what is there; nothing is slept for, since every prompt is proven afterwards."""
+        return self.read_channel()
+
+    def find_prompt(self, delay_factor: float = 1.0, pattern: str | None = None) -> str:
+        """The prompt, proven by a nonce where the platform has comments."""
+        seen = self.clear_buffer()
+        return prove_prompt(self.reader, self.profile, self._until(10.0), before=seen).line.strip()
+
+    def _test_channel_read(self, count: int = 40, pattern: str = "") -> str:
+        return self.read_until_pattern(pattern=pattern or r"\S", read_timeout=20)
+
+
+@cache
+def _class_of(device_type: str) -> type[EventReads]:
+    vendor: Any = ssh_dispatcher(device_type)
+    return type(f"EventDriven{vendor.__name__}", (EventReads, vendor), {})
+
+
+def driver(device_type: str, *, username: str, password: str, **more: Any) -> EventReads:
+    """A Netmiko connection of this type that is not connected: `attach` gives it its channel.
+
+    `allow_auto_change` is off: no login writes configuration where the driver can be told not to.
+    """
+    return _class_of(device_type)(
+        device_type=device_type,
+        host="attached",
+        username=username,
+        password=password,
+        auto_connect=False,
+        allow_auto_change=False,
+        fast_cli=True,
+        **more,
+    )
+
+
+def needs_password(device_type: str) -> bool:
+    """Whether this driver has a login dialogue of its own inside the channel (Cisco WLC and its like)."""
+    return _class_of(device_type).special_login_handler is not BaseConnection.special_login_handler
+
+
+def handles_login(connection: EventReads) -> bool:
+    """The same, for a driver at hand."""
+    return type(connection).special_login_handler is not BaseConnection.special_login_handler

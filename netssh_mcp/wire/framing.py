@@ -1,0 +1,412 @@
+"""The end of a command is proven, not guessed. No I/O here: bytes in, decisions out.
+
+When this session's exact prompt stands last, a comment with a random nonce is sent; only *prompt, nonce echo, newline,
+prompt* at the very end closes the command. Three ways devices echo have to give the same answer:
+
+    line    the line editor echoes when it reads:     ...output PROMPT !n CRLF PROMPT
+    early   the terminal echoes on arrival, once:     ...out !n CRLF put PROMPT PROMPT    (after a false end)
+    both    the terminal and then the line editor:    ...out !n CRLF put PROMPT !n CRLF PROMPT
+
+A look-alike of the prompt inside the output costs an early nonce, never a wrong end: the nonce is then echoed somewhere
+else than right before the last prompt, is taken out of the text again, and the next one decides.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal
+
+from netssh_mcp.knowledge.profiles import Profile
+from netssh_mcp.model import Framing, WaitReason
+from netssh_mcp.wire.text import after_echo, clean, last_line
+
+_TAIL = 2048  # bytes at the end that are looked at after each read: prompts and nonces are far shorter
+_LOG_LINES_UP_TO = 4_000_000  # characters; past this, log lines stay in the text: cutting them costs more than it helps
+
+# Silences, in seconds. None of them ends a command where there is a nonce; they only say when to ask for the proof.
+_MID_LINE = 0.03  # the prompt stands last, but not on a line of its own
+_AFTER_LOG_LINE = 0.15  # a log line came behind the prompt and no new prompt was drawn
+_OTHER_PROMPT = 0.25  # something like a prompt, but not ours (the hostname changed)
+_LOST_NONCE = 0.5  # the prompt stands, and the nonce was not echoed
+_WAITING = 0.15  # a question stands last
+_MAX_NONCES = 64
+
+_QUESTIONS: tuple[tuple[WaitReason, re.Pattern[str]], ...] = (
+    ("passphrase", re.compile(r"(?i)passphrase[^\n]{0,80}:\s*$")),
+    ("password", re.compile(r"(?i)(?:password|passcode|secret|pin)[^\n]{0,80}:\s*$")),
+    ("host_key", re.compile(r"(?i)continue connecting[^\n]{0,60}\?\s*$")),
+    ("confirm", re.compile(r"(?i)\[confirm\]\s*$")),
+    ("yes_no", re.compile(r"(?i)[\[(](?:y(?:es)?)\s?/\s?(?:n(?:o)?)(?:\s?/[^\])\n]{1,20})?[\])][\s:?]*$")),
+    ("filename", re.compile(r"(?i)file ?name[^\n]{0,80}\?\s*$")),
+    ("other", re.compile(r"[?]\s*$")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The exact last line that this session's device shows when it is ready, and the lines that belong above it."""
+
+    line: str
+    lead: str = ""  # e.g. "\n{master:0}\n" on Junos: as seen between a nonce and the prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do now: `send` these bytes, or be `done`, or else wait for bytes or `wait` seconds (None = for ever)."""
+
+    send: bytes = b""
+    done: bool = False
+    wait: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A finished exchange, taken apart."""
+
+    output: str
+    events: tuple[str, ...]
+    framing: Framing
+    prompt: Prompt
+    echo_seen: bool
+    pager_hit: bool  # a nonce may have answered a pager: the output cannot be trusted to be whole
+
+
+def new_nonce() -> str:
+    """16 random decimal digits (53 bits): no letter of it can answer a pager or a yes/no question."""
+    return f"{secrets.randbelow(10**16):016d}"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One command on a line-oriented session, from the first byte written to the proven end."""
+
+    profile: Profile
+    prompt: Prompt
+    line: str
+    nonce: Callable[[], str] = new_nonce
+    reads_logs: bool = False
+    raw: bytearray = field(default_factory=bytearray)
+    nonces: list[str] = field(default_factory=list)
+    asked_at: int = 0  # bytes received when the first nonce went out
+    waiting: WaitReason | Literal[""] = ""
+    question: str = ""
+    _prompt_bytes: bytes = b""
+    _tail: str = ""
+    _stale: bool = True
+    _proofs: int = 0
+    _proven_by: str = ""
+    _other: str = ""
+
+    def __post_init__(self) -> None:
+        self._prompt_bytes = self.prompt.line.encode()
+
+    # -- bytes in ------------------------------------------------------------------------------------------------
+
+    def feed(self, chunk: bytes) -> None:
+        """Add what the device sent."""
+        self.raw += chunk
+        self._stale = True
+        self.waiting = ""
+
+    def first(self) -> bytes:
+        """The bytes that start the exchange; pipelined platforms get the proof's nonce along."""
+        out = self.line.encode() + b"\n"
+        return out + self._mark() if self.profile.pipelined and self.profile.comment else out
+
+    def _mark(self) -> bytes:
+        if not self.nonces:
+            self.asked_at = len(self.raw)
+        self.nonces.append(self.nonce())
+        return f"{self.profile.comment}{self.nonces[-1]}\n".encode()
+
+    def tail(self) -> str:
+        """The last lines as text; what the decisions look at."""
+        if self._stale:
+            self._tail = clean(memoryview(self.raw)[-_TAIL:])
+            self._stale = False
+        return self._tail
+
+    # -- decisions -----------------------------------------------------------------------------------------------
+
+    def step(self, quiet: float) -> Step:
+        """What to do after `quiet` seconds of silence."""
+        if not self.profile.comment:
+            return self._step_by_prompt(quiet)
+        if self.nonces and self._proof_stands():
+            return self._proven()
+        if self._prompt_stands():
+            return self._ask(quiet)
+        return self._no_prompt(quiet)
+
+    def _prompt_stands(self) -> bool:
+        if self.raw.endswith(self._prompt_bytes):
+            return True
+        # Colours, backspaces or blanks around the prompt: only then look at the cleaned text.
+        if bytes(self.raw[-1:]) in (b"m", b"K", b"\b", b"\x00", b"h", b"l", b"\x07"):
+            return self.tail().endswith(self.prompt.line)
+        return False
+
+    def _own_line(self) -> bool:
+        """The prompt that stands last has a line of its own."""
+        text = self.tail()
+        start = len(text) - len(self.prompt.line)
+        return start == 0 or text[start - 1] == "\n"
+
+    def _ask(self, quiet: float) -> Step:
+        if not self.nonces:
+            return Step(send=self._mark()) if self._own_line() or quiet >= _MID_LINE else Step(wait=_MID_LINE)
+        if len(self.nonces) >= _MAX_NONCES:
+            return Step()
+        if not self._echoed(self.nonces[-1]):
+            # The device will echo it when it reads its next line; only a swallowed nonce is sent anew.
+            return Step(send=self._mark()) if quiet >= _LOST_NONCE else Step(wait=_LOST_NONCE)
+        # Echoed, but not at this prompt: the last one was asked for by a look-alike. Ask again, ever more slowly.
+        due = 0.0 if len(self.nonces) < 4 and self._own_line() else min(0.5, _MID_LINE * len(self.nonces))
+        return Step(send=self._mark()) if quiet >= due else Step(wait=due)
+
+    def _echoed(self, nonce: str) -> bool:
+        return self.raw.rfind(nonce.encode()) >= 0
+
+    def _proof_stands(self) -> bool:
+        """The last nonce's echo, a newline and the prompt stand at the very end."""
+        mark = f"{self.profile.comment}{self.nonces[-1]}\n"
+        text = self.tail()
+        at = text.rfind(mark)
+        if at < 0:
+            return False
+        rest = text[at + len(mark) :]
+        before = text[:at]
+        if before.endswith(self.prompt.line) and self._is_prompt(rest, self.prompt.line):
+            return True
+        other = last_line(before)
+        if other and self._is_prompt(rest, other) and re.fullmatch(self.profile.prompts.pattern, other):
+            self._other = other  # the same new prompt on both sides of the nonce: it changed
+            return True
+        return False
+
+    def _is_prompt(self, rest: str, line: str) -> bool:
+        if not rest.endswith(line):
+            return False
+        lead = rest[: len(rest) - len(line)]
+        return lead in ("", self.prompt.lead) or re.fullmatch(_lead_pattern(self.profile), lead) is not None
+
+    def _proven(self) -> Step:
+        """One proof closes a command; where look-alikes stood on lines of their own, a second one must agree."""
+        if self._proven_by == self.nonces[-1]:
+            return Step(done=True)
+        self._proofs += 1
+        self._proven_by = self.nonces[-1]
+        if self._proofs == 1 and self._look_alikes():
+            return Step(send=self._mark())
+        return Step(done=True)
+
+    def _look_alikes(self) -> bool:
+        stood = self.raw.count(b"\n" + self._prompt_bytes)
+        return len(self.nonces) > 1 or stood > len(self.nonces) + 1
+
+    def _no_prompt(self, quiet: float) -> Step:
+        text = self.tail()
+        if not text:
+            return Step()
+        line = last_line(text)
+        if not line:
+            # Only a finished log line may stand behind a prompt that was there: then the prompt is not drawn anew.
+            if not self._log_behind_prompt(text) or len(self.nonces) >= _MAX_NONCES:
+                return Step()
+            due = _AFTER_LOG_LINE * (1 + len(self.nonces))
+            return Step(send=self._mark()) if quiet >= due else Step(wait=due)
+        if reason := self._question(line):
+            if quiet >= _WAITING:
+                self.waiting, self.question = reason, line
+                return Step()
+            return Step(wait=_WAITING)
+        if re.fullmatch(self.profile.prompts.pattern, line) and len(self.nonces) < _MAX_NONCES:
+            due = _OTHER_PROMPT * (1 + len(self.nonces))
+            return Step(send=self._mark()) if quiet >= due else Step(wait=due)
+        return Step()
+
+    def _question(self, line: str) -> WaitReason | Literal[""]:
+        if _pager(self.profile.pager.pattern).fullmatch(line):
+            return "pager"
+        return next((reason for reason, pattern in _QUESTIONS if pattern.search(line)), "")
+
+    def _log_behind_prompt(self, text: str) -> bool:
+        pattern = self.profile.log_line
+        if not pattern:
+            return False
+        at = text.rfind("\n" + self.prompt.line)
+        start = at + 1 if at >= 0 else (0 if text.startswith(self.prompt.line) else -1)
+        if start < 0:
+            return False
+        lines = text[start + len(self.prompt.line) :].strip("\n").split("\n")
+        return all(not item or re.match(pattern, item) for item in lines)
+
+    def _step_by_prompt(self, quiet: float) -> Step:
+        """No comment syntax is known: the exact prompt, then silence."""
+        if self._prompt_stands():
+            due = self.profile.quiet if self._own_line() else 4 * self.profile.quiet
+            return Step(done=True) if quiet >= due else Step(wait=due)
+        line = last_line(self.tail())
+        if line and (reason := self._question(line)):
+            if quiet < _WAITING:
+                return Step(wait=_WAITING)
+            self.waiting, self.question = reason, line
+        elif line and re.fullmatch(self.profile.prompts.pattern, line):
+            if quiet >= 1.0:  # another prompt than ours, for a whole second: the hostname or the mode changed
+                self._other = line
+                return Step(done=True)
+            return Step(wait=1.0)
+        return Step()
+
+    # -- the result ----------------------------------------------------------------------------------------------
+
+    def split(self) -> Split:
+        """Take a finished exchange apart into the command's own output and what the device sent unasked."""
+        prompt = Prompt(self._other, self.prompt.lead) if self._other else self.prompt
+        events: list[str] = []
+        body, echo_seen = self._without_echo(self.raw, events)
+        body = self._without_end(body, prompt, events)
+        pager_hit = (self.profile.pipelined or self._false_end()) and self._paged()
+        if not self.reads_logs:
+            body = self._without_log_lines(body, events)
+        framing: Framing = "proven" if self.profile.comment else "prompt"
+        return Split(body, tuple(events), framing, prompt, echo_seen, pager_hit)
+
+    def partial(self) -> str:
+        """What came so far, without the echo and without our own nonces. May be called from another thread."""
+        body, _ = self._without_echo(bytes(self.raw), [])
+        for nonce in tuple(self.nonces):
+            body = body.replace(f"{self.profile.comment}{nonce}\n", "")
+        return body
+
+    def _false_end(self) -> bool:
+        """More came after the first nonce than echoes and prompts: it was sent while the command still ran."""
+        own = len(self._prompt_bytes) + len(self.prompt.lead) + 40
+        return bool(self.nonces) and len(self.raw) - self.asked_at > own * (len(self.nonces) + 1)
+
+    def _paged(self) -> bool:
+        """A page prompt stood on a line of its own; it may be erased again, so the bytes are searched."""
+        return _pager_line(self.profile.pager.pattern).search(self.raw.decode("utf-8", "replace")) is not None
+
+    def _without_echo(self, raw: bytes | bytearray, events: list[str]) -> tuple[str, bool]:
+        head = bytes(raw[: 4 * len(self.line) + 256])
+        at = after_echo(head, self.line)
+        if at is not None:
+            return clean(memoryview(raw)[at:]), True
+        return search_echo(clean(raw), self.line, self.prompt.line, self.profile.log_line, events)
+
+    def _without_end(self, body: str, prompt: Prompt, events: list[str]) -> str:
+        """Cut the chain of prompts and nonces off the end, and log lines that stand behind a prompt."""
+        marks = {f"{self.profile.comment}{nonce}\n" for nonce in self.nonces}
+        at_end: set[str] = set()
+        body = self._cut(body, prompt)
+        while mark := next((item for item in marks if body.endswith(prompt.line + item)), ""):
+            at_end.add(mark)
+            body = self._cut(body[: -len(mark)], prompt)
+        # A nonce echoed early only was read as a line of its own at the end: one more prompt for each.
+        early_only = 0
+        for mark in marks:
+            if mark in body:
+                early_only += mark not in at_end
+                body = body.replace(mark, "")
+        body = self._without_logs_behind_prompt(body, prompt, events)
+        for _ in range(early_only):
+            if body.endswith(prompt.line):
+                body = self._cut(body, prompt)
+        return body
+
+    def _cut(self, body: str, prompt: Prompt) -> str:
+        """One prompt, with the lines above that belong to it, off the end."""
+        if not body.endswith(prompt.line):
+            return body
+        body = body[: len(body) - len(prompt.line)]
+        if prompt.lead and body.endswith(prompt.lead):
+            return body[: len(body) - len(prompt.lead)]
+        if not self.profile.prompts.lead:
+            return body
+        return re.sub(r"(?:^|(?<=\n))" + _lead_pattern(self.profile) + r"\Z", "", body)
+
+    def _without_logs_behind_prompt(self, body: str, prompt: Prompt, events: list[str]) -> str:
+        if not self.profile.log_line:
+            return body
+        at = body.rfind("\n" + prompt.line)
+        start = at + 1 if at >= 0 else (0 if body.startswith(prompt.line) else -1)
+        if start < 0:
+            return body
+        lines = [line for line in body[start + len(prompt.line) :].split("\n") if line]
+        if not lines or not all(re.match(self.profile.log_line, line) for line in lines):
+            return body
+        events.extend(lines)
+        return self._cut(body[: start + len(prompt.line)], prompt)
+
+    def _without_log_lines(self, body: str, events: list[str]) -> str:
+        if not self.profile.log_line or len(body) > _LOG_LINES_UP_TO:
+            return body
+        match = re.compile(self.profile.log_line).match
+        if not any(match(line) for line in body.split("\n")):
+            return body
+        kept: list[str] = []
+        for line in body.split("\n"):
+            (events if match(line) else kept).append(line)
+        return "\n".join(kept)
+
+
+@lru_cache(maxsize=256)
+def _pager(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"\W*(?:{pattern})\W*")
+
+
+@lru_cache(maxsize=256)
+def _pager_line(pattern: str) -> re.Pattern[str]:
+    return re.compile(
+        rf"(?:^|[\r\n])[ \x08]*(?:\x1b\[[0-9;?]*[A-Za-z])*(?:{pattern}) ?(?:\x1b\[[0-9;?]*[A-Za-z])*(?=[\r\x08])"
+    )
+
+
+def _lead_pattern(profile: Profile) -> str:
+    return rf"(?:\n?{profile.prompts.lead}\n)" if profile.prompts.lead else r"(?!)"
+
+
+def search_echo(text: str, line: str, prompt: str, log_line: str, events: list[str]) -> tuple[str, bool]:
+    """The echo was not the first thing: log lines before or in it, or a prompt drawn anew."""
+    lines = text.split("\n")
+    for index, item in enumerate(lines[:20]):
+        shown = item[len(prompt) :] if prompt and item.startswith(prompt) else item
+        if _squeeze(shown) == _squeeze(line):
+            events.extend(part for part in _before_echo(lines[:index], line, prompt) if part)
+            return "\n".join(lines[index + 1 :]), True
+        if not (item == "" or (log_line and re.match(log_line, item)) or _squeeze(line).startswith(_squeeze(shown))):
+            break
+    return _joined_echo(lines, line, log_line, events)
+
+
+def _joined_echo(lines: list[str], line: str, log_line: str, events: list[str]) -> tuple[str, bool]:
+    """A log line cut the echo in two: its first half, the log line, its second half."""
+    wanted = _squeeze(line)
+    for index, item in enumerate(lines[:6]):
+        if log_line and re.match(log_line, item):
+            events.append(item)
+            continue
+        shown = _squeeze(item)
+        if shown and wanted.startswith(shown):
+            wanted = wanted[len(shown) :]
+            if not wanted:
+                return "\n".join(lines[index + 1 :]), True
+        elif shown:
+            break
+    events.append("the echo of the command was not recognised; the text below may begin with it")
+    return "\n".join(lines), False
+
+
+def _before_echo(lines: Iterable[str], line: str, prompt: str) -> list[str]:
+    """Lines before the echo, without what was echoed of the command before a log line came in between."""
+    wanted = _squeeze(line)
+    return [item for item in lines if not (wanted.startswith(_squeeze(item.removeprefix(prompt))) and item)]
+
+
+def _squeeze(text: str) -> str:
+    return "".join(text.split())

@@ -1,0 +1,95 @@
+"""One SSH channel, read by sleeping until something happens: bytes, the end of the link, a cancel, or input to send."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import paramiko
+
+from netssh_mcp.errors import SessionLost
+
+_CHUNK = 1 << 20
+
+
+class Reader:
+    """Event-driven reads on a Paramiko channel, with the reason when the link is gone."""
+
+    def __init__(self, channel: paramiko.Channel, device: str) -> None:
+        self.channel = channel
+        self.device = device
+        self.wake = threading.Event()
+        self.last_data = time.monotonic()
+        # The pipes set the event on data and on close; cancels and inputs set it too. `wait` clears it, so whoever
+        # waits looks at all of them again before waiting anew.
+        channel.in_buffer.set_event(self.wake)
+        channel.in_stderr_buffer.set_event(self.wake)
+
+    def take(self) -> bytes:
+        """What is there now, at once; b"" when nothing is. Raises SessionLost at the end of the stream."""
+        if self.channel.recv_ready():
+            data = self.channel.recv(_CHUNK)
+            if data:
+                self.last_data = time.monotonic()
+                return data
+        if self.channel.closed or self.channel.eof_received or not self._active():
+            # A last read: data may have come between the two looks.
+            if self.channel.recv_ready() and (data := self.channel.recv(_CHUNK)):
+                return data
+            raise self.lost()
+        return b""
+
+    def take_stderr(self) -> bytes:
+        """What is there of the second stream (exec channels only)."""
+        if self.channel.recv_stderr_ready():
+            self.last_data = time.monotonic()
+            return self.channel.recv_stderr(_CHUNK)
+        return b""
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until something happens, `seconds` at most."""
+        if seconds > 0 and self.wake.wait(seconds):
+            self.wake.clear()
+
+    def quiet(self) -> float:
+        """Seconds since the last byte."""
+        return time.monotonic() - self.last_data
+
+    def rested(self) -> None:
+        """Start counting silence anew: something was just written."""
+        self.last_data = time.monotonic()
+
+    def write(self, data: bytes) -> None:
+        """Write all of it, or raise SessionLost."""
+        try:
+            self.channel.sendall(data)
+        except (OSError, EOFError) as exc:
+            raise self.lost() from exc
+        self.rested()
+
+    def _active(self) -> bool:
+        transport = self.channel.get_transport()
+        return transport.is_active()
+
+    def alive(self) -> bool:
+        """Whether the link is up as far as this side can know."""
+        return not (self.channel.closed or self.channel.eof_received) and self._active()
+
+    def lost(self) -> SessionLost:
+        """The error that names how the link ended."""
+        saved = self.channel.get_transport().saved_exception
+        if saved is None:
+            reason = "the device closed the session"
+        elif isinstance(saved, ConnectionResetError):
+            reason = "the connection was reset by the device or a firewall"
+        elif isinstance(saved, (TimeoutError, OSError)) and not isinstance(saved, EOFError):
+            reason = f"the connection broke ({saved.strerror or type(saved).__name__})"
+        elif isinstance(saved, EOFError):
+            reason = "the connection was closed by the device"
+        else:
+            reason = f"the device sent garbage that is not SSH ({type(saved).__name__})"
+        return SessionLost(
+            f"the link was lost: {reason}",
+            device=self.device,
+            hint="Run it again: a new session is opened. Check first whether a command that changes something did run.",
+        )

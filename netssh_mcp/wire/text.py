@@ -1,0 +1,102 @@
+"""Terminal bytes to text: what a person would have read on the screen, as lines.
+
+Linear in the input. The common case (plain text, CR LF) costs one decode and one replace.
+"""
+
+from __future__ import annotations
+
+import re
+
+# CSI, OSC (ended by BEL or ST), charset selection and the two-byte escapes: ECMA-48 sections 5.3-5.6.
+_ESCAPES = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,1000}(?:\x07|\x1b\\)|[()*+][0-9A-Za-z]|[=>78cDEHMNOZ])"
+)
+_LINE_ENDS = re.compile(r"\r+\n")
+_INVISIBLE = {code: None for code in range(32) if chr(code) not in "\t\n\r\b"} | {127: None}
+
+
+def clean(raw: bytes | bytearray | memoryview) -> str:
+    """Decode as UTF-8 (a broken byte becomes U+FFFD), drop escapes and control characters, apply backspace and CR."""
+    text = str(raw, "utf-8", "replace")
+    if "\x1b" in text:
+        text = _ESCAPES.sub("", text)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+        if "\r" in text:
+            text = _LINE_ENDS.sub("\n", text)
+    if "\b" in text or "\r" in text:
+        text = "\n".join(_overwrite(line) if "\b" in line or "\r" in line else line for line in text.split("\n"))
+    if not text.isprintable() and _has_invisible(text):
+        text = text.translate(_INVISIBLE)
+    return text
+
+
+_CONTROL = re.compile(r"[\x00-\x07\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def _has_invisible(text: str) -> bool:
+    return _CONTROL.search(text) is not None
+
+
+def _overwrite(line: str) -> str:
+    """One screen line with backspaces and carriage returns applied, as a terminal shows it."""
+    # A carriage return in front of a line (FRR's pager, Junos) leaves nothing to overwrite.
+    line = line.lstrip("\r")
+    if "\b" not in line and "\r" not in line:
+        return line
+    cells: list[str] = []
+    column = 0
+    for char in line:
+        if char == "\b":
+            column = max(0, column - 1)
+        elif char == "\r":
+            column = 0
+        else:
+            if column < len(cells):
+                cells[column] = char
+            else:
+                cells.append(char)
+            column += 1
+    # What erases a "--More--" is written as spaces: nothing of it remains at the line's end.
+    return "".join(cells).rstrip(" ") if column < len(cells) else "".join(cells)
+
+
+def last_line(text: str) -> str:
+    """What stands after the last newline."""
+    return text[text.rfind("\n") + 1 :]
+
+
+def after_echo(raw: bytes, line: str) -> int | None:
+    """Index in `raw` behind the device's echo of `line` and its newline, or None when `raw` does not start with it.
+
+    Line editors wrap an echo at the terminal's width by CR LF, by space-CR, or redraw it with backspaces, so blanks,
+    line ends, NULs and escapes are passed over on both sides, and only the visible characters are compared.
+    """
+    plain = line.encode()
+    if raw.startswith(plain) and raw[len(plain) : len(plain) + 2] == b"\r\n":
+        return len(plain) + 2
+    wanted = [byte for byte in plain if byte not in b" \t"]
+    position = 0
+    matched = 0
+    end = len(raw)
+    while matched < len(wanted) and position < end:
+        byte = raw[position]
+        if byte == wanted[matched]:
+            matched += 1
+            position += 1
+        elif byte in b" \t\r\n\x00\x07" or byte == 0x08:
+            position += 1
+        elif byte == 0x1B and (escape := _ESCAPE_BYTES.match(raw, position)):
+            position = escape.end()
+        else:
+            return None
+    if matched < len(wanted):
+        return None
+    newline = raw.find(b"\n", position)
+    if newline < 0 or _ECHO_REST.fullmatch(raw, position, newline + 1) is None:
+        return None
+    return newline + 1
+
+
+_ESCAPE_BYTES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()*+][0-9A-Za-z]|[=>78cDEHMNOZ])")
+_ECHO_REST = re.compile(rb"(?:[ \r\x00\x07\x08]|\x1b\[[0-?]*[ -/]*[@-~])*\n")

@@ -1,0 +1,253 @@
+"""An authenticated SSH connection: our socket, our host key check, one try per credential."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import paramiko
+from paramiko.ssh_exception import IncompatiblePeer
+
+from netssh_mcp.errors import AlgorithmMismatch, AuthenticationFailed, ConnectError, NetsshError, Unreachable
+from netssh_mcp.knowledge.inventory import Device
+from netssh_mcp.wire.hostkeys import HostKeys
+
+_USER_TIMEOUT = 15_000  # milliseconds that sent bytes may stay unacknowledged before the kernel gives the peer up
+_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
+_WEAK_MACS = ("hmac-md5", "hmac-md5-96", "hmac-sha1-96")
+_WINDOW = 4 << 20  # bytes a device may send before we acknowledge: 10 MB outputs do not stall on round trips
+
+
+@dataclass(slots=True)
+class Opening:
+    """A login under way. `abort` breaks it off from any thread, by closing what is open."""
+
+    sockets: list[socket.socket] = field(default_factory=list)
+    transports: list[paramiko.Transport] = field(default_factory=list)
+    aborted: bool = False
+
+    def abort(self) -> None:
+        """Close everything; the blocked thread gets an error at once."""
+        self.aborted = True
+        for transport in self.transports:
+            transport.close()
+        for item in self.sockets:
+            with contextlib.suppress(OSError):
+                item.shutdown(socket.SHUT_RDWR)
+            item.close()
+
+
+class _Transport(paramiko.ServiceRequestingTransport):  # type: ignore[name-defined,misc]  # newer than the stubs
+    """Asks for the userauth service once: strict servers that offer only keyboard-interactive hang up otherwise."""
+
+
+def connect(hops: Sequence[Device], host_keys: HostKeys, deadline: float, opening: Opening) -> paramiko.Transport:
+    """Log in to the last of `hops` through the ones before it.
+
+    Raises Unreachable, HostKeyUnknown, HostKeyChanged, AlgorithmMismatch, AuthenticationFailed.
+    """
+    transport: paramiko.Transport | None = None
+    try:
+        for device in hops:
+            with _translated(device, opening):
+                through = (
+                    _socket(device, deadline, opening) if transport is None else _tunnel(transport, device, deadline)
+                )
+                transport = _login(device, through, host_keys, deadline, opening)
+    except NetsshError:
+        opening.abort()
+        raise
+    assert transport is not None
+    return transport
+
+
+def _socket(device: Device, deadline: float, opening: Opening) -> socket.socket:
+    left = max(0.1, deadline - time.monotonic())
+    sock = socket.create_connection((device.hostname, device.port), timeout=left)
+    opening.sockets.append(sock)
+    # Without NODELAY each small write waits for the other side's delayed acknowledgement: 40 ms a command.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT)
+    return sock
+
+
+def _tunnel(transport: paramiko.Transport, device: Device, deadline: float) -> paramiko.Channel:
+    left = max(0.1, deadline - time.monotonic())
+    return transport.open_channel("direct-tcpip", (device.hostname, device.port), ("127.0.0.1", 0), timeout=left)
+
+
+def _login(
+    device: Device, through: socket.socket | paramiko.Channel, keys: HostKeys, deadline: float, opening: Opening
+) -> paramiko.Transport:
+    transport = _Transport(through, default_window_size=_WINDOW)
+    opening.transports.append(transport)
+    if opening.aborted:
+        transport.close()
+    transport.daemon = True
+    options = transport.get_security_options()
+    offered = tuple(options.ciphers)
+    options.ciphers = tuple(name for name in _CIPHERS if name in offered) + tuple(
+        name for name in offered if name not in _CIPHERS
+    )
+    options.digests = tuple(name for name in options.digests if name not in _WEAK_MACS)
+    options.key_types = _known_first(tuple(options.key_types), keys.known_types(device))
+    left = max(0.1, deadline - time.monotonic())
+    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = left
+    transport.start_client(timeout=left)
+    keys.verify(device, transport.get_remote_server_key())
+    _authenticate(device, transport)
+    if device.keepalive:
+        transport.set_keepalive(int(device.keepalive))
+    return transport
+
+
+def _known_first(offered: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    wanted = {"rsa-sha2-512", "rsa-sha2-256"} if "ssh-rsa" in known else set()
+    wanted |= set(known)
+    return tuple(name for name in offered if name in wanted) + tuple(name for name in offered if name not in wanted)
+
+
+# -- authentication ------------------------------------------------------------------------------------------------
+
+
+def _authenticate(device: Device, transport: paramiko.Transport) -> None:
+    """Keys, then the agent, then the password: each once. A password is typed into one hidden question only."""
+    tried: list[str] = []
+    refused = ""
+    for name, key in _keys(device):
+        tried.append(name)
+        try:
+            if not transport.auth_publickey(device.username, key):
+                return
+            refused = "the device wants a second factor after the key"
+        except paramiko.BadAuthenticationType as error:
+            refused = f"the device only takes {', '.join(error.allowed_types)}"
+            break
+        except paramiko.AuthenticationException as error:
+            refused = str(error)
+    if device.password is not None:
+        tried.append("password")
+        refused = _password(device, transport)
+        if not refused:
+            return
+    if not tried:
+        _none(device, transport)
+        return
+    raise AuthenticationFailed(
+        f"login as {device.username!r} refused ({', '.join(tried)}: {refused or 'permission denied'})",
+        device=device.name,
+        hint="Check this host's username and credential references. Each was tried once, and none is tried again for "
+        "a while, so that no account gets locked.",
+    )
+
+
+def _password(device: Device, transport: paramiko.Transport) -> str:
+    """Try the password once. "" when logged in, else the reason."""
+    assert device.password is not None
+    secret = device.password.reveal()
+    try:
+        remaining = transport.auth_password(device.username, secret, fallback=False)
+    except paramiko.BadAuthenticationType as error:
+        if "keyboard-interactive" not in error.allowed_types:
+            return f"the device only takes {', '.join(error.allowed_types)}"
+        return _interactive(device, transport, secret)
+    except paramiko.AuthenticationException as error:
+        return str(error)
+    return "the device wants a second factor after the password" if remaining else ""
+
+
+def _interactive(device: Device, transport: paramiko.Transport, secret: str) -> str:
+    asked: list[str] = []
+
+    def answer(_title: str, _instructions: str, prompts: list[tuple[str, bool]]) -> list[str]:
+        asked.extend(prompt for prompt, _ in prompts)
+        hidden = len(prompts) == 1 and not prompts[0][1] and len(asked) == 1
+        return [secret] if hidden else ["" for _ in prompts]
+
+    try:
+        remaining = transport.auth_interactive(device.username, answer)
+    except paramiko.AuthenticationException as error:
+        return f"{error}; it asked {asked!r}" if len(asked) > 1 else str(error)
+    return "the device wants a second factor" if remaining else ""
+
+
+def _none(device: Device, transport: paramiko.Transport) -> None:
+    try:
+        transport.auth_none(device.username)
+    except paramiko.AuthenticationException as error:
+        raise AuthenticationFailed(
+            f"login as {device.username!r} refused: this host has no key, agent or password in the inventory",
+            device=device.name,
+            hint="Give the host a `password` reference, a `key_file`, or `agent: true`.",
+        ) from error
+
+
+def _keys(device: Device) -> Iterator[tuple[str, paramiko.PKey]]:
+    for path in device.key_files:
+        passphrase = device.key_passphrase.reveal() if device.key_passphrase is not None else None
+        try:
+            key = paramiko.PKey.from_path(path, passphrase.encode() if passphrase else None)  # type: ignore[arg-type]  # bytes
+        except (OSError, ValueError, TypeError, paramiko.SSHException, paramiko.pkey.UnknownKeyType) as error:
+            raise AuthenticationFailed(
+                f"the key file {path} cannot be used ({type(error).__name__})",
+                device=device.name,
+                hint="Check that the file exists and is a private key, and its `key_passphrase` reference.",
+            ) from error
+        yield f"key {path.name}", key
+    if device.agent:
+        agent = paramiko.Agent()
+        try:
+            for number, agent_key in enumerate(agent.get_keys()[:3], 1):
+                yield f"agent key {number}", agent_key
+        finally:
+            agent.close()
+
+
+# -- the one place where Paramiko's errors become ours -------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _translated(device: Device, opening: Opening) -> Iterator[None]:
+    where = f"{device.hostname}:{device.port}"
+    try:
+        yield
+    except NetsshError:
+        raise
+    except IncompatiblePeer as error:
+        raise AlgorithmMismatch(
+            f"{where} and this server share no algorithm ({error})",
+            device=device.name,
+            hint="The device offers only algorithms that are refused by default (SHA-1 key exchange, ssh-rsa). "
+            "Generate newer keys on it or upgrade it.",
+        ) from error
+    except socket.gaierror as error:
+        raise Unreachable(
+            f"the name {device.hostname!r} does not resolve ({error.strerror})",
+            device=device.name,
+            retryable=False,
+            hint="Correct `hostname` in the inventory, or DNS.",
+        ) from error
+    except (TimeoutError, OSError, EOFError, paramiko.SSHException) as error:
+        if opening.aborted:
+            raise ConnectError("the login was broken off", device=device.name) from error
+        raise Unreachable(
+            f"no SSH session with {where}: {_reason(error)}",
+            device=device.name,
+            hint="Check that the device is up and that its SSH port is reachable from here; raise `connect_timeout` "
+            "if it is slow.",
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "the port is closed (connection refused)"
+    if isinstance(error, TimeoutError) or "Timeout" in str(error) or "timeout" in str(error):
+        return "no answer in time"
+    if isinstance(error, EOFError):
+        return "the device closed the connection during the login"
+    return str(error) or type(error).__name__
