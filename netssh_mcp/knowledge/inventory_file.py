@@ -27,8 +27,8 @@ def load(paths: Sequence[Path], platforms: Mapping[str, str]) -> Inventory:
     problems: list[Problem] = []
     documents = [read(path) for path in paths]
     tops = [_Check(document, problems).top() for document in documents]
-    groups = {name for top in tops for name in top.groups}
-    hosts = {name for top in tops for name in top.hosts}
+    groups = {name: None for top in tops for name in top.groups}  # a set that keeps the order
+    hosts = {name: None for top in tops for name in top.hosts}
     merged = _Merged()
     for document, top in zip(documents, tops, strict=True):
         problems += document.doubled

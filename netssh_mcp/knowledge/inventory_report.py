@@ -99,7 +99,10 @@ def _key_doubt(path: Path) -> str:
 
 def _writable(path: Path) -> Iterator[str]:
     """Who can write the inventory decides where passwords are sent."""
-    mode = path.stat().st_mode
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return  # gone since it was read: `problem` says so
     if mode & 0o022:
         yield f"{path} can be written by others (mode {stat.S_IMODE(mode):04o}), chmod go-w it"
 

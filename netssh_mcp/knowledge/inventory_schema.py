@@ -180,7 +180,7 @@ _MUST: Final = {
 def explained(error: Mapping[str, Any], model: type[BaseModel]) -> str:
     """One of pydantic's errors as a sentence. Never quotes the value: it may be a secret."""
     kind, where, value = error["type"], error["loc"], error["input"]
-    must = _MUST.get(kind, str(error["msg"]).replace("Input should", "must", 1))
+    must = _MUST.get(kind, re.sub(r"^\w+ should", "must", str(error["msg"])))
     if kind == "invalid_key" or (where and where[-1] == "[key]"):
         must = "a key must be text; put it in quotes"
     elif kind == "extra_forbidden":

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final
 from netssh_mcp.errors import InputError
 
 if TYPE_CHECKING:
-    from yaml import CSafeLoader, Node
+    from yaml import CSafeLoader, MarkedYAMLError, Node
 
 MOST_BYTES: Final = 16_000_000
+MOST_DEPTH: Final = 100
 
 # YAML 1.1 makes `no` a boolean, 65000:10 a sexagesimal number, 2026-01-02 a date, 012 ten and 17.10 a 17.1. Sites,
 # route distinguishers and software versions look like that, so here these are text: only what is listed is not.
@@ -105,15 +106,22 @@ def _parsed(path: Path, raw: bytes) -> tuple[Node | None, object, tuple[Problem,
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
-        # The text around the place may be a secret (`password: *x`): only the parser's own words, without quotations.
-        mark = error.problem_mark or error.context_mark
-        said = re.sub(r"'[^']{2,}'", "...", error.problem or error.context or "")
-        problem = Problem(path, mark.line + 1 if mark else 1, f"this is not YAML: {said}")
+        problem = _syntax(path, error)
     except (yaml.YAMLError, UnicodeDecodeError):  # ReaderError: a control character, or not UTF-8
         problem = Problem(path, 1, "this is not YAML: it holds bytes that are not UTF-8 text")
-    except (RecursionError, ValueError):
+    except (RecursionError, ValueError):  # aliases of aliases of ...; a number of 5,000 digits
         problem = Problem(path, 1, "this is not YAML that can be read: nested too deep, or an impossible value")
     raise InputError(str(problem), hint="Text that holds any of : # * & ! % @ { [ needs quotes; indent with spaces.")
+
+
+def _syntax(path: Path, error: MarkedYAMLError) -> Problem:
+    """The parser's own words. Not the text around the place, nor long quotations: `password: *x` would be quoted."""
+    mark, began = error.problem_mark or error.context_mark, error.context_mark
+    said = error.problem or error.context or "it cannot be read"
+    if error.context and mark and began and began.line != mark.line:
+        said = f"{said} ({error.context} that begins in line {began.line + 1})"
+    said = re.sub(r"'(.*?)'", lambda quoted: quoted[0] if len(quoted[1]) < 2 else "...", said)
+    return Problem(path, mark.line + 1 if mark else 1, f"this is not YAML: {said}")
 
 
 @cache
@@ -123,6 +131,17 @@ def _loader() -> type[CSafeLoader]:
 
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # chosen at run time
         yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's way
+        depth = 0
+
+        def descend_resolver(self, parent: Node | None, _index: object) -> None:
+            """Called before each node is read. Without a bound 100,000 brackets crash libyaml's composer (seen)."""
+            self.depth += 1
+            if self.depth > MOST_DEPTH:
+                mark = None if parent is None else parent.start_mark
+                raise yaml.MarkedYAMLError(problem="nested too deep", problem_mark=mark)
+
+        def ascend_resolver(self) -> None:
+            self.depth -= 1
 
     for tag, pattern, first in _PLAIN:
         Loader.add_implicit_resolver(tag, pattern, list(first))

@@ -1,0 +1,159 @@
+"""Settings: flags beat variables beat defaults, and every error names where the wrong word came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from netssh_mcp.errors import InputError
+from netssh_mcp.knowledge.settings import Settings
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder; the home folder is `home` beside it."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "work"
+
+
+@pytest.fixture
+def environ(here: Path) -> dict[str, str]:
+    return {"HOME": str(here.parent / "home")}
+
+
+@pytest.fixture
+def inventory(here: Path) -> Path:
+    path = here / "inventory.yaml"
+    path.write_text("hosts: {}\n")
+    return path
+
+
+def test_without_flags_and_variables_the_defaults_hold(inventory: Path, environ: dict[str, str]) -> None:
+    home = Path(environ["HOME"])
+    state = home / ".local/state/netssh-mcp"
+    assert Settings.resolve({}, environ) == Settings(
+        inventory=(inventory,),
+        known_hosts=(home / ".ssh/known_hosts", state / "known_hosts"),
+        spill=state / "outputs",
+        audit=state / "audit.jsonl",
+        toolsets=("observe",),
+        read_only=False,
+        host_keys="strict",
+        output_cap=20_000,
+    )
+
+
+def test_xdg_folders_move_ours_and_relative_ones_are_ignored(inventory: Path, environ: dict[str, str]) -> None:
+    moved = Settings.resolve({}, environ | {"XDG_STATE_HOME": "/state"})
+    assert moved.audit == Path("/state/netssh-mcp/audit.jsonl")
+    assert Settings.resolve({}, environ | {"XDG_STATE_HOME": "state"}) == Settings.resolve({}, environ)
+
+
+def test_the_inventory_is_looked_for_here_and_then_in_the_config_folder(here: Path, environ: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="there is no inventory: neither") as caught:
+        Settings.resolve({}, environ)
+    assert "inventory.example.yaml" in caught.value.hint
+    assert "netssh-mcp demo" in caught.value.hint
+    assert Settings.resolve({}, environ, inventory_required=False).inventory == ()
+
+    config = here.parent / "config"
+    theirs = config / "netssh-mcp" / "inventory.yaml"
+    theirs.parent.mkdir(parents=True)
+    theirs.touch()
+    assert Settings.resolve({}, environ | {"XDG_CONFIG_HOME": str(config)}).inventory == (theirs,)
+    (here / "inventory.yaml").touch()
+    assert Settings.resolve({}, environ | {"XDG_CONFIG_HOME": str(config)}).inventory == (here / "inventory.yaml",)
+
+
+def test_flags_beat_variables_and_empty_ones_are_not_given(here: Path, environ: dict[str, str]) -> None:
+    for name in ("a.yaml", "b.yaml", "c.yaml", "policy.yaml"):
+        (here / name).touch()
+    (here.parent / "home" / "mine").mkdir()
+    variables = environ | {
+        "NETSSH_INVENTORY": f"a.yaml:{here}/b.yaml",
+        "NETSSH_POLICY": "policy.yaml",
+        "NETSSH_PROFILES": "~/mine",
+        "NETSSH_AUDIT": "audit.jsonl",
+        "NETSSH_READ_ONLY": "yes",
+        "NETSSH_HOST_KEYS": "tofu",
+        "NETSSH_KNOWN_HOSTS": "kh1:kh2",
+        "NETSSH_OUTPUT_CAP": "5000",
+        "NETSSH_TOOLSETS": "observe, all",
+        "NETSSH_LOG_LEVEL": "DEBUG",
+        "NETSSH_SPILL": "",
+    }
+    by_variable = Settings.resolve({"inventory": (), "policy": None, "audit": "", "toolsets": []}, variables)
+    assert by_variable.inventory == (here / "a.yaml", here / "b.yaml")
+    assert by_variable.policy == here / "policy.yaml"
+    assert by_variable.profiles == here.parent / "home" / "mine"
+    assert by_variable.audit == here / "audit.jsonl"
+    assert (by_variable.read_only, by_variable.host_keys, by_variable.output_cap) == (True, "tofu", 5000)
+    assert by_variable.known_hosts == (here / "kh1", here / "kh2")
+    assert (by_variable.toolsets, by_variable.log_level) == (("observe",), "debug")
+    assert by_variable.spill.name == "outputs"
+
+    flags = {
+        "inventory": ["c.yaml", Path("a.yaml")],
+        "audit": Path("/var/audit.jsonl"),
+        "read_only": False,
+        "host_keys": "strict",
+        "output_cap": 2000,
+        "toolsets": "observe",
+    }
+    by_flag = Settings.resolve(flags, variables)
+    assert by_flag.inventory == (here / "c.yaml", here / "a.yaml")
+    assert by_flag.audit == Path("/var/audit.jsonl")
+    assert (by_flag.read_only, by_flag.host_keys, by_flag.output_cap) == (False, "strict", 2000)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("inventory", "absent.yaml", "there is no file"),
+        ("policy", "absent.yaml", "there is no file"),
+        ("profiles", "absent", "there is no folder"),
+        ("templates", "inventory.yaml", "there is no folder"),
+        ("toolsets", "obsrve", "there is no toolset 'obsrve'; did you mean observe?"),
+        ("toolsets", "observe,operate", "toolset 'operate' is not in this version"),
+        ("toolsets", "change", "toolset 'change' is not in this version"),
+        ("host_keys", "strcit", "'strcit' is not allowed; did you mean strict?"),
+        ("host_keys", "accept_any", "'accept_any' is not allowed"),
+        ("read_only", "maybe", "'maybe' is not allowed; known: 1, true, yes"),
+        ("output_cap", "many", "'many' is not a whole number from 1000 to 2000000"),
+        ("output_cap", "²", "is not a whole number"),
+        ("output_cap", "10", "is not a whole number"),
+        ("log_level", "warn", "did you mean warning?"),
+    ],
+)
+def test_a_wrong_value_names_the_flag_or_the_variable_it_came_from(
+    inventory: Path, environ: dict[str, str], name: str, value: str, why: str
+) -> None:
+    with pytest.raises(InputError) as by_flag:
+        Settings.resolve({name: value}, environ)
+    with pytest.raises(InputError) as by_variable:
+        Settings.resolve({}, environ | {f"NETSSH_{name.upper()}": value})
+    assert str(by_flag.value).startswith(f"--{name.replace('_', '-')}: ")
+    assert str(by_variable.value).startswith(f"NETSSH_{name.upper()}: ")
+    assert why in str(by_flag.value)
+    assert why in str(by_variable.value)
+
+
+def test_accept_any_for_the_whole_server_is_refused_with_the_place_where_it_may_stand(
+    inventory: Path, environ: dict[str, str]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        Settings.resolve({"host_keys": "accept_any"}, environ)
+    assert "inventory file" in caught.value.hint
+
+
+def test_an_unknown_argument_is_an_error_with_the_nearest_setting(inventory: Path, environ: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="there is no setting 'inventry'; did you mean inventory"):
+        Settings.resolve({"inventry": "x"}, environ)
+
+
+def test_a_value_that_is_not_text_is_an_error(inventory: Path, environ: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="--policy: float is not text"):
+        Settings.resolve({"policy": 1.5}, environ)
