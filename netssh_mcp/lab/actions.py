@@ -7,7 +7,7 @@ from collections.abc import Callable
 from netssh_mcp.lab.config import difference
 from netssh_mcp.lab.device import Device
 from netssh_mcp.lab.interpreter import Context
-from netssh_mcp.lab.model import Command
+from netssh_mcp.lab.model import Command, fill
 
 _Act = Callable[[Device, Context, tuple[str, ...]], str]
 
@@ -23,7 +23,8 @@ def act(command: Command, device: Device, context: Context, arguments: tuple[str
     elif command.enter:
         context.candidate, context.path = None, ""
     context.mode = command.enter or context.mode
-    return command.say + said
+    numbers = {"rows": str(context.rows), "columns": str(context.width)}
+    return fill(command.say, {**device.values, **numbers}) + said
 
 
 def dirty(device: Device, context: Context) -> bool:

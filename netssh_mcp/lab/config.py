@@ -9,7 +9,6 @@ from typing import Protocol
 
 from netssh_mcp.lab.model import Config
 
-
 _INTERFACE = re.compile(r"(interface [A-Za-z-]+) ?([\d/.:]+)")  # abbreviated as typed, written out as stored
 
 
@@ -92,9 +91,7 @@ class BlockConfig:
         return "".join(parts) + "end\n"
 
     def flat(self) -> str:
-        return "".join(
-            f"{name}\n" + "".join(f" {line}\n" for line in lines) for name, lines in self._blocks.items()
-        )
+        return "".join(f"{name}\n" + "".join(f" {line}\n" for line in lines) for name, lines in self._blocks.items())
 
 
 class SetConfig:

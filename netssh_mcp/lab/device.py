@@ -122,15 +122,22 @@ class Device:
     def set_faults(self, faults: Faults) -> None:
         """From now on, open sessions included."""
         self.faults = faults
-        self._call(lambda: [session.faults_changed() for session in tuple(self._sessions)] and None)
+        self._each(lambda session: session.faults_changed())
 
     def emit(self, text: str, *, redraw: bool = False) -> None:
         """A line that nobody asked for, to all open sessions."""
-        self._call(lambda: [one.unsolicited(text, redraw=redraw) for one in tuple(self._sessions)] and None)
+        self._each(lambda session: session.unsolicited(text, redraw=redraw))
 
     def break_sessions(self, kind: BreakKind) -> None:
         """Every open session breaks now."""
-        self._call(lambda: [session.break_off(kind) for session in tuple(self._sessions)] and None)
+        self._each(lambda session: session.break_off(kind))
+
+    def _each(self, work: Callable[[OpenSession], None]) -> None:
+        def on_the_loop() -> None:
+            for session in tuple(self._sessions):
+                work(session)
+
+        self._call(on_the_loop)
 
     def reload(self) -> None:
         """The startup-config is the running one again, and every session is gone."""

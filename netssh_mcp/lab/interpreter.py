@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from netssh_mcp.lab.config import ConfigStore
+from netssh_mcp.lab.config import ConfigStore, difference
 from netssh_mcp.lab.device import Answer, Device
 from netssh_mcp.lab.faults import Script
 from netssh_mcp.lab.grammar import Resolved, Unresolved
@@ -28,6 +28,9 @@ class Context:
     def values(self, device: Device) -> dict[str, str]:
         path = f" {self.path}" if self.path else ""
         return {**device.values, "user": self.user, "path": path}
+
+    def filled(self, text: str, device: Device) -> str:
+        return fill(text, self.values(device))
 
     def prompt(self, device: Device) -> str:
         """The text from which the line being typed follows."""
@@ -58,6 +61,7 @@ class Interpreter:
 
     def interpret(self, line: str) -> Outcome:
         mode = self._mode()
+        line = self._unaliased(line)
         key = " ".join(line.split())
         if mode.kind == "exec" or self._device.platform.exec_in_config:
             known = self._device.answers.get(key)  # typed in full: no parsing
@@ -66,6 +70,10 @@ class Interpreter:
         if mode.kind == "config":
             return self._config_line(key, line, mode)
         return self._exec_line(line, self._context.mode)
+
+    def _unaliased(self, line: str) -> str:
+        word, blank, rest = line.strip().partition(" ")
+        return self._device.platform.aliases.get(word, word) + blank + rest
 
     def help(self, typed: str) -> str:
         words = self._device.grammar(self._context.mode).completions(typed)
@@ -101,11 +109,14 @@ class Interpreter:
             return device.running.text()
         if command.do == "show_startup":
             return device.startup
+        if command.do == "show_candidate":
+            return (self._context.candidate or device.running).text()
         if command.do == "show_diff":
-            from netssh_mcp.lab.config import difference  # noqa: PLC0415 - difflib is rarely needed
-
-            return difference(device.running, self._context.candidate or device.running)
+            return self._changes()
         return None
+
+    def _changes(self) -> str:
+        return difference(self._device.running, self._context.candidate or self._device.running)
 
     def _piped(self, answer: Answer, canonical: str, pipes: list[str]) -> Outcome:
         if not pipes or isinstance(answer, Script):
@@ -122,18 +133,19 @@ class Interpreter:
 
     def _filtered(self, text: str, canonical: str, pipes: list[str]) -> Outcome:
         for pipe in pipes:
-            word, _, argument = pipe.partition(" ")
             kinds = self._device.platform.pipes
-            known = [name for name in kinds if name == word] or [name for name in kinds if name.startswith(word)]
-            if len(known) != 1 or not word:
-                return Outcome(text=fill(self._device.platform.refusals.pipe, {"word": word}), ok=False)
-            kind = kinds[known[0]]
+            name, argument = _pipe_named(pipe, tuple(kinds))
+            if not name:
+                return Outcome(text=fill(self._device.platform.refusals.pipe, {"word": pipe.split(" ")[0]}), ok=False)
+            kind = kinds[name]
             if kind == "json":
-                return self._as_json(canonical, f"{known[0]} {argument}".strip())
+                return self._as_json(canonical, name)
             if kind == "set":
-                text = self._device.running.flat()
+                text = (self._context.candidate or self._device.running).flat()
+            elif kind == "compare":
+                text = self._changes()
             else:
-                text = _filter(text, kind, argument.strip().strip('"'))
+                text = _filter(text, kind, argument.strip('"'))
         return Outcome(text=text)
 
     def _as_json(self, canonical: str, pipe: str) -> Outcome:
@@ -197,6 +209,19 @@ class Interpreter:
         return Outcome(text=fill(text, words), ok=False)
 
 
+def _pipe_named(pipe: str, names: tuple[str, ...]) -> tuple[str, str]:
+    """The pipe that the words are short for, and what follows it; "" when none or several fit."""
+    typed = pipe.split()
+    fitting = []
+    for name in names:
+        words = name.split()
+        if len(typed) >= len(words) and all(a.startswith(b) for a, b in zip(words, typed, strict=False)):
+            fitting.append(name)
+    exact = [name for name in fitting if typed[0] == name]
+    found = exact or fitting
+    return (found[0], " ".join(typed[len(found[0].split()) :])) if len(found) == 1 else ("", "")
+
+
 def _exec_mode(device: Device) -> str:
     return device.platform.login_privileged or device.platform.login
 
@@ -214,27 +239,25 @@ def _filter(text: str, kind: PipeKind, argument: str) -> str:
         wanted = re.compile(argument)
     except re.error:
         wanted = re.compile(re.escape(argument))
-    if kind == "include":
-        return "".join(line for line in lines if wanted.search(line))
-    if kind == "exclude":
-        return "".join(line for line in lines if not wanted.search(line))
-    if kind == "begin":
-        start = next((n for n, line in enumerate(lines) if wanted.search(line)), len(lines))
-        return "".join(lines[start:])
+    hits = [bool(wanted.search(line)) for line in lines]
     if kind == "count":
-        return f"Number of lines which match regexp = {sum(1 for line in lines if wanted.search(line))}\n"
+        return f"Number of lines which match regexp = {sum(hits)}\n"
     if kind == "section":
-        return _sections(lines, wanted)
-    if kind == "last":
-        return "".join(lines[-int(argument or "10") :]) if (argument or "10").isdigit() else ""
-    return text
+        lines = _sections(lines, wanted)
+    elif kind in ("include", "exclude"):
+        lines = [line for line, hit in zip(lines, hits, strict=True) if hit is (kind == "include")]
+    elif kind == "begin":
+        lines = lines[hits.index(True) :] if any(hits) else []
+    elif kind == "last":
+        lines = lines[-int(argument) :] if argument.isdigit() else lines[-10:]
+    return "".join(lines)
 
 
-def _sections(lines: list[str], wanted: re.Pattern[str]) -> str:
+def _sections(lines: list[str], wanted: re.Pattern[str]) -> list[str]:
     kept: list[str] = []
     inside = False
     for line in lines:
         inside = bool(wanted.search(line)) or (inside and line.startswith(" "))
         if inside:
             kept.append(line)
-    return "".join(kept)
+    return kept

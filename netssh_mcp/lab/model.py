@@ -15,7 +15,7 @@ _PLACEHOLDER = re.compile(r"\{(\w+)(?::(\d+))?\}")
 
 Wrap = Literal["crlf", "space_cr", "none"]
 Echo = Literal["line", "early", "both"]
-PipeKind = Literal["include", "exclude", "begin", "count", "section", "last", "nothing", "json", "set"]
+PipeKind = Literal["include", "exclude", "begin", "count", "section", "last", "nothing", "json", "set", "compare"]
 Action = Literal[
     "",
     "enable",
@@ -26,6 +26,7 @@ Action = Literal[
     "show_running",
     "show_startup",
     "show_diff",
+    "show_candidate",
     "set_line",
     "delete_line",
     "edit",
@@ -144,6 +145,7 @@ class Leave(_Strict):
     ask: str
     on_yes: Literal["commit", "discard"]
     on_no: Literal["discard", "stay"]
+    otherwise: Literal["discard", "stay"] = "stay"  # Enter alone, or any other word
 
 
 class Config(_Strict):
@@ -174,6 +176,7 @@ class Platform(_Strict):
     enable: Enable | None = None
     config: Config = Config()
     pipes: dict[str, PipeKind] = Field(default_factory=dict)
+    aliases: dict[str, str] = Field(default_factory=dict)  # first words the device resolves by a table of its own
     run_prefix: str = ""  # "do", "run": an exec command from a config mode
     exec_in_config: bool = False  # show works in config modes as it is
     preamble: str = ""  # printed before the text of every show, e.g. XR's clock line

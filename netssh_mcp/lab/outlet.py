@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import deque
 from collections.abc import Callable
@@ -96,15 +97,12 @@ class Outlet:
         if self._timer:
             self._timer.cancel()
 
-    def break_now(self, kind: BreakKind) -> None:
-        self._break(kind)
-
     def _cut(self, data: bytes) -> list[tuple[bytes, float]]:
         faults = self._faults
         if faults.split_utf8:
             cuts = [n for n, byte in enumerate(data) if byte & 0xC0 == 0x80]  # before each continuation byte
             edges = [0, *cuts, len(data)]
-            return [(data[a:b], faults.split_utf8) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+            return [(data[a:b], faults.split_utf8) for a, b in itertools.pairwise(edges) if b > a]
         if not faults.fragment:
             return [(data, 0.0)]
         pieces: list[tuple[bytes, float]] = []

@@ -14,16 +14,20 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import cast
 
 import asyncssh
+from asyncssh.auth import KbdIntChallenge, KbdIntResponse
 from asyncssh.stream import SSHServerStreamSession
+from typing_extensions import Self
 
 from netssh_mcp.lab.device import Device, DeviceSpec
 from netssh_mcp.lab.faults import BreakKind
 from netssh_mcp.lab.model import LabError, fill
 from netssh_mcp.lab.outlet import Timer
 from netssh_mcp.lab.shell import Shell
+
+_Channel = asyncssh.SSHServerChannel[bytes]
 
 _HIGH_WATER = 256 * 1024  # bytes waiting for the client's window before a device stops writing
 _SETTLE = 0.02  # seconds that sent bytes get to leave before the link is broken
@@ -44,18 +48,18 @@ class _Terminal(asyncssh.SSHServerSession[bytes]):
 
     def __init__(self, lab: _Server) -> None:
         self._lab = lab
-        self._chan: asyncssh.SSHServerChannel[bytes] | None = None
+        self._chan: _Channel | None = None
         self._shell: Shell | None = None
         self._sftp: SSHServerStreamSession[bytes] | None = None
         self._command: str | None = None
 
     # ---- asyncssh's side
 
-    def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
+    def connection_made(self, chan: _Channel) -> None:
         self._chan = chan
         chan.set_write_buffer_limits(high=_HIGH_WATER)
 
-    def pty_requested(self, term_type: str, term_size: tuple[int, int, int, int], term_modes: Any) -> bool:
+    def pty_requested(self, term_type: str, term_size: tuple[int, int, int, int], term_modes: object) -> bool:
         del term_type, term_size, term_modes
         return True
 
@@ -69,8 +73,10 @@ class _Terminal(asyncssh.SSHServerSession[bytes]):
     def subsystem_requested(self, subsystem: str) -> bool:
         if subsystem != "sftp" or not self._lab.device.spec.sftp or self._chan is None:
             return False
-        root = self._lab.sftp_root()
-        self._sftp = SSHServerStreamSession(None, lambda chan: asyncssh.SFTPServer(chan, chroot=root), 3)
+        root = self._lab.sftp_root().encode()
+        self._sftp = SSHServerStreamSession(
+            None, lambda chan: asyncssh.SFTPServer(cast("_Channel", chan), chroot=root), 3
+        )
         self._sftp.connection_made(self._chan)
         return True
 
@@ -176,11 +182,11 @@ class _Server(asyncssh.SSHServer):
     def kbdint_auth_supported(self) -> bool:
         return "keyboard-interactive" in self.device.spec.auth
 
-    def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> asyncssh.KbdIntChallenge:
+    def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> KbdIntChallenge:
         del username, lang, submethods
         return "", "", "en", [("Password: ", False)]
 
-    def validate_kbdint_response(self, username: str, responses: asyncssh.KbdIntResponse) -> bool:
+    def validate_kbdint_response(self, username: str, responses: KbdIntResponse) -> bool:
         return len(responses) == 1 and self.validate_password(username, responses[0])
 
     def public_key_auth_supported(self) -> bool:
@@ -290,7 +296,7 @@ class Network:
             raise LabError(f"no device {name!r}; there are {', '.join(self._listeners)}")
         return self._listeners[name].device
 
-    async def __aenter__(self) -> Network:
+    async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         for number, spec in enumerate(self._specs):
             listener = _Listener(Device(spec, loop.call_soon_threadsafe))
@@ -331,7 +337,7 @@ class RunningNetwork:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
 
-    def __enter__(self) -> RunningNetwork:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
