@@ -1,19 +1,33 @@
 """Device profiles: one YAML file per platform says what we know that Netmiko does not.
 
-Source of the field set: the house's "a new platform is a YAML file". The JSON schema for editors is
-`netssh-mcp platforms --schema`.
+`Profile` is the file's schema (for editors: `schema()`, published as docs/device_profile.schema.json). `Profiles` finds
+them: the user's folder over the shipped one, and a family's rules for every other Netmiko type.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from netssh_mcp.errors import InputError
+from netssh_mcp.knowledge.near import near
+from netssh_mcp.knowledge.profile_files import explained, read_profile, yaml_files
+from netssh_mcp.knowledge.shipped import shipped
+
+_HERE = Path(__file__).parent
+_NOT_SSH = ("_telnet", "_serial")
 
 
 def _compiles(pattern: str) -> str:
-    re.compile(pattern)
+    try:
+        re.compile(pattern)
+    except re.error as exc:
+        raise ValueError(f"not a regular expression: {exc}") from exc
     return pattern
 
 
@@ -42,10 +56,18 @@ class Pager(_Strict):
 
 
 class Pipes(_Strict):
-    """First words after `|`. `all` is the platform's complete list: an abbreviation resolves against it."""
+    """First words after `|`. `all` is the platform's complete list: an abbreviation resolves against it.
+
+    `args` says what may follow a safe pipe (fullmatch, "" for nothing); a pipe it does not name takes any text. Needed
+    where the device hands the words to a real program (`| sort -o FILE`). `alternation`: a `|` glued between two
+    characters of a pipe's argument is the device's regexp "or" (`| include up|down` on IOS).
+    """
 
     safe: tuple[str, ...] = ()
     all: tuple[str, ...] = ()
+    args: dict[str, Pattern] = Field(default_factory=dict)
+    several: bool = False  # more than one pipe in a line
+    alternation: bool = False
 
 
 class Json(_Strict):
@@ -56,6 +78,7 @@ class Json(_Strict):
 
     append: str = ""
     commands: tuple[Pattern, ...] = ()
+    native: tuple[Pattern, ...] = ()  # commands whose own output is JSON already (`ip -j route`); fullmatch
 
 
 class Profile(_Strict):
@@ -71,6 +94,7 @@ class Profile(_Strict):
 
     prompts: Prompts = Field(default_factory=Prompts)
     pager: Pager = Field(default_factory=Pager)
+    prepare: Literal["netmiko", "setup"] = "netmiko"  # who prepares the session: the driver, or only `setup` below
     setup: tuple[str, ...] = ()  # lines sent once after login, besides what the Netmiko driver sends
     comment: str = ""  # starts a line the exec parser ignores; empty = no end proof, framing "prompt"
     pipelined: bool = False  # the proof may be sent with the command: line editor known not to echo type-ahead early
@@ -80,18 +104,192 @@ class Profile(_Strict):
     log_line: Pattern = ""  # an unsolicited log line (syslog), re.match on a line
     log_commands: tuple[Pattern, ...] = ()  # commands whose own output is such lines; fullmatch on the canonical form
 
-    read_only: tuple[str, ...] = ()  # first words of class read
+    read_only: tuple[str, ...] = ()  # first words of class read; two words where the first alone says nothing
     diagnose: tuple[str, ...] = ()  # first words of class diagnose; need an argument
+    forms: dict[str, Pattern] = Field(
+        default_factory=dict
+    )  # verb -> what may follow it (fullmatch), where not anything
+    lines: tuple[Pattern, ...] = ()  # whole commands of class read where no verb comes first (MikroTik); fullmatch
+    advice: dict[str, str] = Field(default_factory=dict)  # refused first word -> what to do instead
     vocabulary: tuple[str, ...] = ()  # complete exec-mode first words, so that abbreviations resolve as the device does
     shorthand: dict[str, str] = Field(default_factory=dict)  # abbreviations the device resolves against its own table
     denied: tuple[Pattern, ...] = ()  # fullmatch on the canonical command: reads by name that write, run or fetch
+    refuse: tuple[
+        str, ...
+    ] = ()  # as `denied`, in words: any abbreviation of each matches; `*` a word, `...` any number
+    secret_read: tuple[str, ...] = ()  # same notation: reads that show secrets, class secret-read
+    refused_chars: str = ";&$<>`\\"  # separators and shell characters, also inside quotes
+    max_line: int = 254  # characters; IOS takes 254
     pipes: Pipes = Field(default_factory=Pipes)
     argv: tuple[Pattern, ...] = ()  # linux: fullmatch on shlex.join(argv) of allowed read commands
+    inner: dict[str, str | SkipJsonSchema[Profile]] = Field(
+        default_factory=dict
+    )  # linux: program -> platform of its -c
     json_output: Json = Field(default_factory=Json)
 
     login_writes: str = ""  # what a login changes on the device, if anything; shown by list_devices
     notes: str = ""
 
+    @model_validator(mode="after")
+    def _complete(self) -> Profile:
+        """A vocabulary or pipe list that lacks an allowed word is not complete: abbreviations would resolve wrongly."""
+        verbs = {word.split()[0] for word in (*self.read_only, *self.diagnose)}
+        if self.vocabulary and (missing := verbs - set(self.vocabulary)):
+            raise ValueError(f"vocabulary lacks {', '.join(sorted(missing))}")
+        if missing := set(self.pipes.safe) - set(self.pipes.all):
+            raise ValueError(f"pipes.all lacks {', '.join(sorted(missing))}")
+        if missing := set(self.pipes.args) - set(self.pipes.safe):
+            raise ValueError(f"pipes.args names pipes that are not safe: {', '.join(sorted(missing))}")
+        return self
+
+    def __hash__(self) -> int:
+        """By name, so that a profile can be a cache key (its dicts cannot be hashed)."""
+        return hash(self.name)
+
     def mode(self, prompt: str) -> str:
         """The mode a prompt line shows, or "" when none of `modes` fits."""
         return next((mode for mode, pattern in self.prompts.modes.items() if re.search(pattern, prompt)), "")
+
+
+class Profiles:
+    """All platforms by name, read on first use and kept. A file's name is its platform's name."""
+
+    def __init__(self, files: Mapping[str, Path], user: frozenset[str]) -> None:
+        self._files = dict(files)
+        self._user = user
+        self._known: dict[str, Profile] = {}
+        self._alias: dict[str, str] | None = None
+        self._family_rules: dict[str, Any] | None = None
+        self._types: frozenset[str] | None = None
+
+    @classmethod
+    def load(cls, user_dir: Path | None) -> Profiles:
+        """List both folders; nothing is parsed yet. InputError when the user's folder is not there."""
+        if user_dir is not None and not user_dir.is_dir():
+            raise InputError(f"profile folder {user_dir} does not exist", hint="Create it or leave --profiles out.")
+        files = yaml_files(shipped("device_profiles"))
+        mine = yaml_files(user_dir) if user_dir is not None else {}
+        return cls(files | mine, frozenset(mine))
+
+    def get(self, platform: str) -> Profile:
+        """By profile name, alias or Netmiko device_type. InputError, with near words, for anything else."""
+        if platform not in self._known:
+            self._known[platform] = self._find(platform)
+        return self._known[platform]
+
+    def knows(self, platform: str) -> bool:
+        """Whether `get` will find it; cheap, because it parses no profile unless only an alias can be meant."""
+        base = platform.removesuffix("_ssh")
+        return platform in self._files or base in self._files or base in self.types() or base in self._aliases()
+
+    def names(self) -> tuple[str, ...]:
+        """Profiles and their aliases, sorted; Netmiko's other types are in `types()`."""
+        return tuple(sorted({*self._files, *self._aliases()}))
+
+    def types(self) -> frozenset[str]:
+        """Netmiko's SSH device types, without the `_ssh` twins."""
+        if self._types is None:
+            self._types = frozenset((_HERE / "netmiko_types.txt").read_text("ascii").split())
+        return self._types
+
+    def platforms(self) -> dict[str, str]:
+        """Every name an inventory may use -> the platform's own name. Parses every profile, for the aliases."""
+        every = {name: name for name in self.types()} | self._aliases() | {name: name for name in self._files}
+        return every | {f"{name}_ssh": own for name, own in every.items() if name in self.types()}
+
+    def check(self) -> None:
+        """Parse every file, so that a broken one is reported before a device needs it."""
+        for name in self._files:
+            self.get(name)
+        self._aliases()
+
+    def rows(self) -> list[dict[str, str]]:
+        """One row per platform for people and programs, profiles first."""
+        aliases = self._aliases()
+        rest = sorted(self.types() - set(self._files) - set(aliases))
+        return [self._row(name) for name in (*sorted(self._files), *rest)]
+
+    def _row(self, name: str) -> dict[str, str]:
+        profile = self.get(name)
+        origin = "user" if name in self._user else "shipped" if name in self._files else "netmiko"
+        return {
+            "platform": name,
+            "title": profile.title,
+            "aliases": ", ".join(profile.aliases),
+            "netmiko": profile.netmiko_device_type,
+            "ntc_templates": profile.ntc_templates_platform,
+            "reads": ", ".join(profile.read_only) or ("patterns" if profile.argv or profile.lines else "none"),
+            "framing": "proven" if profile.comment or profile.driver == "linux" else "prompt",
+            "login_writes": profile.login_writes,
+            "origin": origin,
+        }
+
+    def _find(self, platform: str) -> Profile:
+        if platform in self._files:
+            return self._read(platform)
+        if platform in (aliases := self._aliases()):
+            return self.get(aliases[platform])
+        if platform in self.types():
+            return self._synthesize(platform)
+        if platform.endswith("_ssh") and self.knows(base := platform.removesuffix("_ssh")):
+            return self.get(base)
+        raise self._unknown(platform)
+
+    def _unknown(self, platform: str) -> InputError:
+        for suffix in _NOT_SSH:
+            if platform.endswith(suffix) and (base := platform.removesuffix(suffix)):
+                return InputError(
+                    f"platform {platform!r} is not reached over SSH", hint=f"Only SSH is spoken; use {base!r}."
+                )
+        nearest = near(platform, sorted({*self.names(), *self.types()}), n=4)
+        hint = f"Near: {', '.join(nearest)}." if nearest else "`netssh-mcp platforms` lists them all."
+        return InputError(f"unknown platform {platform!r}", hint=hint)
+
+    def _aliases(self) -> dict[str, str]:
+        if self._alias is None:
+            found: dict[str, str] = {}
+            for name in sorted(self._files, key=lambda name: name not in self._user):  # the user's own aliases first
+                for alias in self.get(name).aliases:
+                    if alias not in self._files:
+                        found.setdefault(alias, name)
+            self._alias = found
+        return self._alias
+
+    def _read(self, name: str) -> Profile:
+        fields, found = read_profile(self._files[name])
+        if fields.get("name") != name:
+            raise InputError(f"{found.path}:{found.line('name')}: name must be {name!r}, as the file is called")
+        inner = fields.get("inner")
+        if isinstance(inner, dict) and all(isinstance(platform, str) for platform in inner.values()):
+            if name in inner.values():
+                raise InputError(f"{found.path}:{found.line('inner')}: inner names the profile itself")
+            fields = {**fields, "inner": {program: self.get(platform) for program, platform in inner.items()}}
+        try:
+            return Profile.model_validate(fields)
+        except ValidationError as exc:
+            raise explained(exc, Profile, found) from exc
+
+    def _synthesize(self, device_type: str) -> Profile:
+        """A type without a file: its driver, its family's read verb, nothing else."""
+        rules = self._families()
+        family = next((row for row in rules["families"] if device_type in row.get("types", ())), rules["default"])
+        fields = {key: value for key, value in family.items() if key not in {"types", "like"}}
+        if like := family.get("like"):
+            return self.get(like).model_copy(
+                update={"name": device_type, "aliases": (), "netmiko_device_type": device_type} | fields
+            )
+        fields.setdefault("secret_read", rules["secret_read"])
+        fields["login_writes"] = rules["login_writes"].get(device_type, "")
+        fields["ntc_templates_platform"] = rules["ntc_templates"].get(device_type, device_type)
+        return Profile.model_validate({"name": device_type, "netmiko_device_type": device_type} | fields)
+
+    def _families(self) -> dict[str, Any]:
+        if self._family_rules is None:
+            self._family_rules, _ = read_profile(_HERE / "families.yaml")
+        return self._family_rules
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a profile file, for editors; published as docs/device_profile.schema.json."""
+    made = Profile.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "netssh-mcp device profile"}

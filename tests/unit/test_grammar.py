@@ -1,0 +1,122 @@
+"""The parts of the grammar that the policy's tests do not show by themselves."""
+
+import re
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netssh_mcp.errors import CommandDenied
+from netssh_mcp.guard.grammar import abbreviated, grammar, read
+from netssh_mcp.knowledge.profiles import Pipes, Profile, Profiles
+
+LETTERS = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=12).filter(lambda word: word != "...")
+
+
+def _profile(**fields: object) -> Profile:
+    return Profile.model_validate({"name": "made_up", "read_only": ["show"]} | fields)
+
+
+@given(words=st.lists(LETTERS, min_size=1, max_size=4), data=st.data())
+def test_every_abbreviation_of_a_refused_line_is_recognised(words: list[str], data: st.DataObject) -> None:
+    short = [word[: data.draw(st.integers(1, len(word)))] for word in words]
+    assert re.fullmatch(abbreviated(" ".join(words)), " ".join(short))
+    assert re.fullmatch(abbreviated(" ".join(words)), " ".join(short) + " more words")
+
+
+def test_a_star_is_one_word_and_dots_are_any_number() -> None:
+    assert re.fullmatch(abbreviated("show * file"), "show x file")
+    assert not re.fullmatch(abbreviated("show * file"), "show file")
+    for between in ("", "a ", "a b "):
+        assert re.fullmatch(abbreviated("show ... file"), f"show {between}file")
+
+
+def test_a_longer_word_is_not_an_abbreviation() -> None:
+    assert not re.fullmatch(abbreviated("show run"), "show running")
+
+
+@pytest.mark.parametrize("word", ["sho", "show", "SHOW", "s"])
+def test_an_abbreviation_resolves_when_every_candidate_is_the_same_word(word: str) -> None:
+    profile = _profile(vocabulary=["show", "reload"])
+    assert read(profile, f"{word} version").canonical == "show version"
+
+
+@pytest.mark.parametrize("word", ["s", "sh"])
+def test_an_abbreviation_is_refused_when_one_candidate_is_not_allowed(word: str) -> None:
+    with pytest.raises(CommandDenied, match="shutdown"):
+        read(_profile(vocabulary=["show", "shutdown"]), f"{word} version")
+
+
+def test_shorthand_comes_before_the_vocabulary_and_the_full_word_is_sent() -> None:
+    profile = _profile(vocabulary=["show", "shutdown"], shorthand={"sh": "show"})
+    assert read(profile, "sh version").canonical == "show version"
+
+
+def test_a_full_word_wins_over_longer_ones_that_begin_with_it() -> None:
+    assert read(_profile(vocabulary=["show", "showcase"]), "show x").canonical == "show x"
+    with pytest.raises(CommandDenied, match="showcase"):
+        read(_profile(vocabulary=["show", "showcase"]), "sho x")
+
+
+def test_two_allowed_candidates_are_ambiguous_as_on_the_device() -> None:
+    profile = _profile(read_only=["where", "who"], vocabulary=["where", "who"])
+    with pytest.raises(CommandDenied, match="ambiguous: "):
+        read(profile, "wh")
+
+
+def test_without_a_vocabulary_the_first_word_must_be_given_in_full() -> None:
+    assert read(_profile(), "show version").canonical == "show version"
+    with pytest.raises(CommandDenied, match=r"reload"):
+        read(_profile(), "reload")
+
+
+def test_a_glued_bar_is_an_alternation_only_where_the_platform_has_it() -> None:
+    pipes = Pipes(safe=("include",), all=("include", "redirect"), alternation=True)
+    assert read(_profile(pipes=pipes), "show x | include up|down").canonical == "show x | include up|down"
+    with pytest.raises(CommandDenied, match="down"):
+        read(
+            _profile(pipes=pipes.model_copy(update={"alternation": False, "several": True})), "show x | include up|down"
+        )
+
+
+@pytest.mark.parametrize("tail", ["x|r", "x|redirect y", '"x | redirect y"', '"x |  re"', '"|r'])
+def test_a_bar_that_stays_may_not_hide_an_unsafe_pipe(tail: str) -> None:
+    pipes = Pipes(safe=("include",), all=("include", "redirect"), alternation=True)
+    with pytest.raises(CommandDenied):
+        read(_profile(pipes=pipes), f"show x | include {tail}")
+
+
+def test_spaces_inside_quotes_and_pipe_arguments_are_kept() -> None:
+    pipes = Pipes(safe=("include",), all=("include",))
+    assert read(_profile(pipes=pipes), 'show  a   "b   c"').canonical == 'show a "b   c"'
+    assert read(_profile(pipes=pipes), "show a  |  include ^  neighbor").canonical == "show a | include ^  neighbor"
+
+
+def test_the_length_limit_counts_the_line_that_is_sent() -> None:
+    profile = _profile(vocabulary=["show"], max_line=20)
+    assert read(profile, "s " + "x" * 15).canonical == "show " + "x" * 15
+    with pytest.raises(CommandDenied, match="spelled out"):
+        read(profile, "s " + "x" * 18)
+    with pytest.raises(CommandDenied, match="longer than 20"):
+        read(profile, "show " + "x" * 18)
+
+
+def test_tables_are_compiled_once_per_profile() -> None:
+    profile = Profiles.load(None).get("cisco_ios")
+    assert grammar(profile) is grammar(profile)
+
+
+@pytest.mark.parametrize("length", [100, 240])
+def test_patterns_do_not_blow_up_on_hostile_arguments(length: int) -> None:
+    # Every answer arrives: an exponential pattern would not come back within the suite's time limit.
+    profiles = Profiles.load(None)
+    hostile = (
+        "ping " + "1" * length + "!",
+        "show " + "a-" * (length // 2) + "|",
+        "show " + "x " * (length // 2) + "file",
+    )
+    for platform in (*profiles.names(), "vyos", "mikrotik_routeros"):
+        for text in hostile:
+            with suppress(CommandDenied):
+                read(profiles.get(platform), text[:250])
