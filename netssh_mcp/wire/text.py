@@ -84,6 +84,8 @@ def after_echo(raw: bytes, line: str) -> int | None:
         if byte == wanted[matched]:
             matched += 1
             position += 1
+        elif byte == 0x0D and matched and raw[position - 1 : position + 2] == _doubled(wanted[matched - 1]):
+            position += 2  # readline at the right edge: the character, CR, the same character again
         elif byte in b" \t\r\n\x00\x07" or byte == 0x08:
             position += 1
         elif byte == 0x1B and (escape := _ESCAPE_BYTES.match(raw, position)):
@@ -96,6 +98,10 @@ def after_echo(raw: bytes, line: str) -> int | None:
     if newline < 0 or _ECHO_REST.fullmatch(raw, position, newline + 1) is None:
         return None
     return newline + 1
+
+
+def _doubled(byte: int) -> bytes:
+    return bytes((byte, 0x0D, byte))
 
 
 _ESCAPE_BYTES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()*+][0-9A-Za-z]|[=>78cDEHMNOZ])")
