@@ -18,6 +18,7 @@ from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge import selectors
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.knowledge.secrets import Secret
+from netssh_mcp.knowledge.settings import HOW_TO_BEGIN
 
 HostKeyMode = Literal["strict", "tofu", "accept_any", ""]
 Platforms = Mapping[str, str]  # every name that an inventory may use -> the platform's own name
@@ -112,6 +113,8 @@ class InventorySource:
 
         InputError when there has never been a good one.
         """
+        if not self.paths:
+            raise InputError("there is no inventory, so there are no devices", hint=f"{HOW_TO_BEGIN} Then start again.")
         stamps = tuple(_stamp(path) for path in self.paths)  # before reading: an edit meanwhile is seen next time
         last = self._inventory
         if last is not None and stamps == self._seen:

@@ -29,7 +29,7 @@ _TRUTH: Final = {
     "no": False,
     "off": False,
 }
-_BEGIN: Final = (
+HOW_TO_BEGIN: Final = (
     f"Copy {shipped('inventory.example.yaml')} to ./inventory.yaml and edit it, give another path with --inventory or "
     "NETSSH_INVENTORY, or run `netssh-mcp demo` to look around without devices."
 )
@@ -103,12 +103,12 @@ class _Given:
         if given := self.paths("inventory"):
             for path in given:
                 if not path.is_file():
-                    raise InputError(f"{self._origin('inventory')}: there is no file {path}", hint=_BEGIN)
+                    raise InputError(f"{self._origin('inventory')}: there is no file {path}", hint=HOW_TO_BEGIN)
             return given
         usual = (Path.cwd() / "inventory.yaml", self.folder("XDG_CONFIG_HOME", ".config") / "inventory.yaml")
         found = next((path for path in usual if path.is_file()), None)
         if found is None and required:
-            raise InputError(f"there is no inventory: neither {usual[0]} nor {usual[1]} exists", hint=_BEGIN)
+            raise InputError(f"there is no inventory: neither {usual[0]} nor {usual[1]} exists", hint=HOW_TO_BEGIN)
         return (found,) if found else ()
 
     def existing(self, name: str, is_there: Callable[[Path], bool], what: str) -> Path | None:
@@ -139,10 +139,8 @@ class _Given:
         return TOOLSETS if "all" in asked else tuple(dict.fromkeys(asked))
 
     def flag(self, name: str) -> bool:
-        value = self._value(name)
-        if isinstance(value, bool):
-            return value
-        return self.word(name, _TRUTH, otherwise=False)
+        """Set by the flag or by the variable: neither can take back what the other restricts."""
+        return self._arguments.get(name) is True or self.word(name, _TRUTH, otherwise=False)
 
     def word(self, name: str, allowed: Mapping[str, _Word], otherwise: _Word) -> _Word:
         texts = self._texts(name, "")
@@ -177,15 +175,17 @@ class _Given:
         return tuple(part.strip() for part in split if part.strip())
 
     def _value(self, name: str) -> object:
-        """The flag's value, else the variable's, else None. An empty one counts as not given."""
+        """The flag's value, else the variable's, else None. An empty one, or False, counts as not given."""
+        if self._by_flag(name):
+            return self._arguments[name]
+        return self._environ.get(_ENVIRONMENT + name.upper(), "").strip() or None
+
+    def _by_flag(self, name: str) -> bool:
         value = self._arguments.get(name)
-        if value is None or value in ("", (), []):
-            value = self._environ.get(_ENVIRONMENT + name.upper(), "").strip() or None
-        return value
+        return not (value is None or value is False or value in ("", (), []))
 
     def _origin(self, name: str) -> str:
-        by_flag = self._arguments.get(name) not in (None, "", (), [])
-        return f"--{name.replace('_', '-')}" if by_flag else _ENVIRONMENT + name.upper()
+        return f"--{name.replace('_', '-')}" if self._by_flag(name) else _ENVIRONMENT + name.upper()
 
     def _absolute(self, text: str) -> Path:
         if text == "~" or text.startswith("~/"):

@@ -459,6 +459,12 @@ def test_a_first_load_that_fails_raises_until_it_succeeds(write: Write) -> None:
     assert source.current().problem == ""
 
 
+def test_a_source_without_files_says_how_to_begin() -> None:
+    with pytest.raises(InputError, match="there is no inventory") as caught:
+        InventorySource([], PLATFORMS).current()
+    assert "inventory.example.yaml" in caught.value.hint
+
+
 def test_opening_a_file_to_others_is_noticed_when_it_holds_plain_secrets(write: Write) -> None:
     path = write("allow_plaintext: true\nhosts: {r1: {platform: frr, username: u, password: c4n4ry}}")
     source = InventorySource([path], PLATFORMS)

@@ -224,13 +224,13 @@ def _agrees(text: str, picked: frozenset[str]) -> None:
             INVENTORY.select(text)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.recursive(_ATOMS, _grown, max_leaves=12))
 def test_any_expression_means_what_brute_force_says(expression: _Expression) -> None:
     _agrees(expression.text, expression.picked)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     st.lists(
         st.tuples(_ATOMS, st.sampled_from([", ", " | ", " or ", " & ", " and "]), st.booleans()), min_size=1, max_size=9

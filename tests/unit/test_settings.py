@@ -98,7 +98,6 @@ def test_flags_beat_variables_and_empty_ones_are_not_given(here: Path, environ: 
     flags = {
         "inventory": ["c.yaml", Path("a.yaml")],
         "audit": Path("/var/audit.jsonl"),
-        "read_only": False,
         "host_keys": "strict",
         "output_cap": 2000,
         "toolsets": "observe",
@@ -106,7 +105,24 @@ def test_flags_beat_variables_and_empty_ones_are_not_given(here: Path, environ: 
     by_flag = Settings.resolve(flags, variables)
     assert by_flag.inventory == (here / "c.yaml", here / "a.yaml")
     assert by_flag.audit == Path("/var/audit.jsonl")
-    assert (by_flag.read_only, by_flag.host_keys, by_flag.output_cap) == (False, "strict", 2000)
+    assert (by_flag.host_keys, by_flag.output_cap) == ("strict", 2000)
+
+
+@pytest.mark.parametrize(
+    ("flag", "variable", "restricted"),
+    [
+        (True, "", True),
+        (True, "no", True),
+        (False, "1", True),
+        (None, "ON", True),
+        (False, "0", False),
+        (None, "", False),
+    ],
+)
+def test_read_only_is_on_when_either_the_flag_or_the_variable_says_so(
+    inventory: Path, environ: dict[str, str], flag: bool | None, variable: str, restricted: bool
+) -> None:
+    assert Settings.resolve({"read_only": flag}, environ | {"NETSSH_READ_ONLY": variable}).read_only is restricted
 
 
 @pytest.mark.parametrize(
