@@ -28,6 +28,7 @@ _URL = re.compile(
     r"|(?:^|[\s\"'=,(])(?:tftp|ftp|ftps|sftp|scp|rcp|https?|smb|nfs|cns|rsync|xmodem|ymodem|ldaps?|gopher|tftps):",
     re.IGNORECASE,
 )
+_LONE_WORD = re.compile(r"[\w.:/^\-]+[|\"]")  # the rest of a quoted alternation, which would be a harmless command
 _REMOTE = re.compile(r"[\w.\-]+@[\w.\-]+:[/\w]")  # user@host:path
 
 
@@ -220,6 +221,8 @@ def _segments(tables: Grammar, text: str) -> list[str]:
             following = re.match(r"[\s\"|]*([\w-]*)", text[at + 1 :])
             if following is not None and following[1].lower() in tables.unsafe_pipes:
                 raise _denied(text, f"`|{following[1]}` may be read as a pipe that writes or runs something")
+            if tables.profile.pipes.any_program and not _LONE_WORD.match(text, at + 1):
+                raise _denied(text, "a quoted bar may only stand between two words without spaces")
             continue
         parts.append(text[start:at].strip(" "))
         start = at + 1

@@ -68,6 +68,7 @@ class Pipes(_Strict):
     args: dict[str, Pattern] = Field(default_factory=dict)
     several: bool = False  # more than one pipe in a line
     alternation: bool = False
+    any_program: bool = False  # after an unquoted bar any program of the device's Linux runs
 
 
 class Json(_Strict):

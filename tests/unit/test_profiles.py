@@ -233,7 +233,7 @@ def test_every_netmiko_type_works_without_a_profile_of_its_own() -> None:
 
 
 def test_a_login_that_writes_is_said() -> None:
-    for name in ("fortinet", "cisco_asa", "huawei"):
+    for name in ("fortinet", "cisco_asa", "huawei", "cisco_wlc", "nec_ix"):
         assert PROFILES.get(name).login_writes, name
 
 
