@@ -43,7 +43,7 @@ class Meaning:
     json_line: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Grammar:
     """A profile's tables, made ready for look-ups by prefix."""
 
@@ -112,9 +112,8 @@ def read(profile: Profile, command: str) -> Meaning:
     """The meaning of a command of the read and diagnose classes. CommandDenied, InputError when it has none."""
     tables = grammar(profile)
     text = _plain(tables, command)
-    if profile.argv:
-        return _argv(tables, text)
-    meaning = _whole_line(tables, text) if tables.whole else _verb_line(tables, text)
+    understood = _argv if profile.argv else _whole_line if tables.whole else _verb_line
+    meaning = understood(tables, text)
     if len(meaning.canonical) > profile.max_line:
         raise _denied(text, f"it is longer than {profile.max_line} characters when spelled out")
     return meaning
