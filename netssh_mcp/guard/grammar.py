@@ -3,7 +3,7 @@
 Pure text work on a `Profile`'s tables; fail closed. Only `policy` turns the result into a `Grant`. The classes diagnose
 and secret-read exist already; the further ones (change, config,
 shell) and the operator's rules come on top of `Meaning`.
-Sources: security-reliability findings on how every peer's filter was passed (newline, abbreviation, pipe, URL, quotes).
+Built against the ways by which comparable filters were passed: newline, abbreviation, pipe, URL, quotes.
 """
 
 from __future__ import annotations
