@@ -1,4 +1,4 @@
-"""`python -m tests.lab.reallab up|down|status|inventory PATH`: the lab by hand."""
+"""`python -m tests.lab.reallab up|down|status|inventory FILE|capture FOLDER`: the lab by hand."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.lab.reallab import LabError, RealLab
+from tests.lab.reallab.capture import capture
 from tests.lab.reallab.topology import NODES
 
 
@@ -29,6 +30,8 @@ def main(words: list[str]) -> int:
             lab.down()
         case ["inventory", path]:
             lab.write_inventory(Path(path))
+        case ["capture", folder]:
+            print(*capture(lab, Path(folder)), sep="\n")
         case ["status"]:
             pass
         case _:

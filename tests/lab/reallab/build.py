@@ -127,6 +127,7 @@ class Site:
                 [f"/usr/lib/frr/{daemon}", "-N", node.netns, "-A", "127.0.0.1"]
                 for daemon in (DAEMONS if node in ROUTERS else ())
             ],
+            "first_socket": f"/var/run/frr/{node.netns}/zserv.api",
             "env": BARE_ENVIRONMENT,
             "sysctl": {"net/ipv4/ip_forward": "1", "net/ipv4/ping_group_range": "0 2147483647"},
         }

@@ -35,6 +35,13 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def wait_for(path: str) -> None:
+    """Returns when the path exists, or after 10 s."""
+    deadline = time.monotonic() + 10
+    while not os.path.exists(path) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def signal_tree(pid: int, number: int) -> None:
     for one in descendants(pid):
         with suppress(ProcessLookupError):
@@ -134,6 +141,8 @@ class Station:
         self.selector.register(wake_read, selectors.EVENT_READ, lambda sock: sock.recv(4096))
         for argv in self.config["daemons"]:
             self.daemons[self.spawn(argv, -1)] = os.path.basename(argv[0])
+            # The first is zebra. Who finds its socket missing tries again only 10 s later (FRR's lib/zclient.c).
+            wait_for(self.config["first_socket"])
         while self.running:
             for key, _ in self.selector.select():
                 key.data(key.fileobj)

@@ -102,7 +102,7 @@ def frr_config(node: Node, enable_password: str) -> str:
     lines += [f" ip address 172.16.{number}.1/24", f" ipv6 address 2001:db8::{number}/128", "!"]
     for mine, other in core_ends(node.name):
         lines += [f"interface {mine.interface}", f" description to {other.node}", " ip ospf hello-interval 1"]
-        lines += [" ip ospf dead-interval 4", " ip ospf network point-to-point", "!"]
+        lines += [" ip ospf dead-interval 4", " ip ospf retransmit-interval 3", " ip ospf network point-to-point", "!"]
     lines += [
         "router ospf",
         f" ospf router-id 10.255.0.{number}",
