@@ -1,0 +1,250 @@
+"""The command line: `netssh-mcp serve` for MCP clients, and its twins for people.
+
+Exit codes: 0 ok, 1 some or all rows failed, 2 usage or configuration. Everything heavy is imported late.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from netssh_mcp import __version__
+from netssh_mcp.errors import InputError, NetsshError
+
+if TYPE_CHECKING:
+    from netssh_mcp.knowledge.settings import Settings
+    from netssh_mcp.services.app import App
+
+Result = dict[str, Any]  # JSON as services give it
+
+OK, FAILED, USAGE = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """The entry point; leaves the process."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `netssh-mcp list | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = OK
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code. A NetsshError is printed as its text and hint."""
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in {"-h", "--help", "--version"}):
+        arguments = ["serve", *arguments]  # the default command: MCP clients start us without arguments
+    args = parser().parse_args(arguments)
+    try:
+        command: Callable[[argparse.Namespace], int] = args.run
+        return command(args)
+    except NetsshError as error:
+        print(f"netssh-mcp: {error}", file=sys.stderr)
+        if error.hint:
+            print(error.hint, file=sys.stderr)
+        return USAGE
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="netssh-mcp", description="SSH to network devices and Linux hosts, over MCP.")
+    top.add_argument("--version", action="version", version=f"netssh-mcp {__version__}")
+    words = top.add_subparsers(metavar="COMMAND", required=True)
+    common = _common()
+
+    def command(name: str, does: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = words.add_parser(name, help=text, description=text, parents=[common])
+        sub.set_defaults(run=does)
+        return sub
+
+    server = command("serve", _serve, "Serve MCP over stdio (the default command).")
+    server.add_argument("--toolsets", metavar="NAMES", help="comma list of tool sets: default, all, or their names")
+    server.add_argument("--read-only", action="store_true", default=None, help="offer only tools that read")
+    show = command("show", _show, "Run read-only commands on devices.")
+    show.add_argument("targets", metavar="TARGETS", help="names, comma lists, globs, @group, key=value, & | ! ( )")
+    show.add_argument("commands", metavar="COMMAND", nargs="+", help="one command, quoted")
+    show.add_argument("--parse", choices=("auto", "raw", "textfsm", "json"), default="auto")
+    show.add_argument("--query", default="", help="JMESPath over the parsed rows")
+    show.add_argument("--fields", default="", metavar="NAMES", help="comma list of columns to keep")
+    show.add_argument("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="for each command (60)")
+    listing = command("list", _list, "List devices, groups, platforms or open sessions.")
+    listing.add_argument("targets", metavar="TARGETS", nargs="?", default="")
+    listing.add_argument("--view", choices=("devices", "groups", "platforms", "sessions"), default="devices")
+    inventory = command("inventory", _inventory, "Check or list the inventory.")
+    inventory.add_argument("action", choices=("check", "list"))
+    platforms = command("platforms", _platforms, "List the platforms that can be used in an inventory.")
+    platforms.add_argument("--schema", action="store_true", help="print the JSON schema of a device profile")
+    for sub in (show, listing, inventory, platforms):
+        sub.add_argument("--json", action="store_true", help="print the structured result")
+    audit = command("audit", _audit, "Check the hash chain of the audit file.")
+    audit.add_argument("action", choices=("verify",))
+    audit.add_argument("file", metavar="FILE", nargs="?", type=Path)
+    command("demo", _demo, "Watch an MCP client ask a simulated network.")
+    lab = words.add_parser("lab", help="Run simulated devices.", add_help=False)
+    lab.add_argument("rest", nargs=argparse.REMAINDER)
+    lab.set_defaults(run=_lab)
+    return top
+
+
+def _common() -> argparse.ArgumentParser:
+    """Options of every command; what is not given comes from NETSSH_*, then from the defaults."""
+    common = argparse.ArgumentParser(add_help=False)
+    files = common.add_argument_group("configuration, each also as NETSSH_<NAME> in the environment")
+    files.add_argument("--inventory", metavar="FILE", type=Path, action="append", help="may be given more than once")
+    files.add_argument("--policy", metavar="FILE", type=Path)
+    files.add_argument("--profiles", metavar="DIR", type=Path, help="your device profiles; they win over the shipped")
+    files.add_argument("--templates", metavar="DIR", type=Path, help="your TextFSM templates")
+    files.add_argument("--audit", metavar="FILE", type=Path, help="where each command and its outcome is recorded")
+    files.add_argument(
+        "--host-keys", choices=("strict", "tofu"), help="strict: known hosts only; tofu: trust the first"
+    )
+    return common
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError("between 0 and 3600 seconds")
+    return seconds
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def settings(args: argparse.Namespace, *, inventory_required: bool = True) -> Settings:
+    from netssh_mcp import runner
+    from netssh_mcp.knowledge.settings import Settings
+
+    names = ("inventory", "policy", "profiles", "templates", "audit", "toolsets", "read_only", "host_keys")
+    given = {name: getattr(args, name, None) for name in names}
+    chosen = Settings.resolve(given, os.environ, inventory_required=inventory_required)
+    level = os.environ.get("NETSSH_LOG", "").lower()
+    known = level in {"debug", "info", "warning", "error"}
+    runner.log_to_stderr(level if known else chosen.log_level, chosen.transport_log_level)
+    return chosen
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from netssh_mcp import runner
+
+    runner.before_imports()
+    # Without an inventory the server starts too: the client's user sees what is missing in the first answer.
+    chosen = settings(args, inventory_required=False)
+    from netssh_mcp.server import serve
+    from netssh_mcp.services.app import open_app
+
+    serve(chosen, open_app)
+
+
+def _ask(chosen: Settings, question: Callable[[App], Awaitable[Result]]) -> Result:
+    """One question to the services, without a server."""
+    import anyio
+
+    from netssh_mcp.services.app import open_app
+
+    async def asked() -> Result:
+        async with open_app(chosen) as app:
+            return await question(app)
+
+    return anyio.run(asked)
+
+
+def _print(args: argparse.Namespace, result: Result, text: Callable[[Result], str]) -> None:
+    print(json.dumps(result, ensure_ascii=False, default=str) if args.json else text(result))
+
+
+def _show(args: argparse.Namespace) -> int:
+    from netssh_mcp.tools import render
+
+    async def question(app: App) -> Result:
+        return await app.commands.show(
+            args.targets,
+            args.commands,
+            parse=args.parse,
+            query=args.query,
+            fields=_words(args.fields),
+            timeout=args.timeout,
+            wait=math.inf,  # the process ends with the answer: nothing can go on as a job
+        )
+
+    result = _ask(settings(args), question)
+    _print(args, result, render.show)
+    return OK if result["ok"] == result["requested"] else FAILED
+
+
+def _list(args: argparse.Namespace) -> int:
+    return _view(args, args.targets, args.view)
+
+
+def _view(args: argparse.Namespace, targets: str, view: str) -> int:
+    from netssh_mcp.tools import render
+
+    async def question(app: App) -> Result:
+        return app.devices.list(targets, view)
+
+    result = _ask(settings(args, inventory_required=view != "platforms"), question)
+    _print(args, result, render.document)
+    return USAGE if result.get("problem") else OK
+
+
+def _inventory(args: argparse.Namespace) -> int:
+    from netssh_mcp.knowledge.inventory import InventorySource
+    from netssh_mcp.knowledge.inventory_report import COLUMNS, check_report, list_rows
+    from netssh_mcp.knowledge.profiles import Profiles
+    from netssh_mcp.tools import render
+
+    chosen = settings(args)
+    source = InventorySource(chosen.inventory, Profiles.load(chosen.profiles).platforms)
+    if args.action == "check":
+        print(check_report(source))
+        return OK
+    rows = [[row[column] for column in COLUMNS] for row in list_rows(source.current())]
+    _print(
+        args, {"columns": list(COLUMNS), "rows": rows}, lambda listed: render.table(listed["columns"], listed["rows"])
+    )
+    return OK
+
+
+def _platforms(args: argparse.Namespace) -> int:
+    if args.schema:
+        from netssh_mcp.knowledge.profiles import schema
+
+        print(json.dumps(schema(), indent=2))
+        return OK
+    return _view(args, "", "platforms")
+
+
+def _audit(args: argparse.Namespace) -> int:
+    from netssh_mcp.guard.audit import verify
+
+    path = args.file or settings(args, inventory_required=False).audit
+    if path is None:
+        raise InputError("there is no audit file to verify", hint="Name it: netssh-mcp audit verify FILE.")
+    found = verify(path)
+    if found.ok:
+        print(f"{path}: {found.records} records, the chain is whole; last hash {found.last_hash}")
+        return OK
+    print(f"{path}: line {found.first_bad_line}: {found.reason} ({found.records} good records before)", file=sys.stderr)
+    return FAILED
+
+
+def _demo(_args: argparse.Namespace) -> int:
+    from netssh_mcp import demo
+
+    return demo.main()
+
+
+def _lab(args: argparse.Namespace) -> int:
+    from netssh_mcp.lab.__main__ import main as lab
+
+    return lab(args.rest)

@@ -1,0 +1,42 @@
+"""What a tool gives back: one structured object, and a text that carries the same facts.
+
+Some clients show the model only `structuredContent`, others only `content` (anthropics/claude-code#55677,
+MoonshotAI/kimi-cli#3234), so neither may know more than the other; `tests/conformance/test_parity.py` walks both.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, ParamSpec
+
+from mcp.types import CallToolResult, TextContent
+
+from netssh_mcp.errors import NetsshError
+from netssh_mcp.tools import render
+
+P = ParamSpec("P")
+Structured = dict[str, Any]  # JSON as services give it
+
+
+def answer(structured: Structured, text: str, *, failed: bool = False) -> CallToolResult:
+    return CallToolResult(content=[TextContent(text=text)], structured_content=structured, is_error=failed)
+
+
+def refusal(error: NetsshError) -> CallToolResult:
+    """An error as the model reads it and as programs do; `isError` is set."""
+    facts = error.facts()
+    return answer({"error": facts}, render.error(facts), failed=True)
+
+
+def answers(tool: Callable[P, Awaitable[CallToolResult]]) -> Callable[P, Awaitable[CallToolResult]]:
+    """A NetsshError out of the tool becomes its answer; anything else is our bug and the SDK hides its text."""
+
+    @functools.wraps(tool)
+    async def answered(*args: P.args, **kwargs: P.kwargs) -> CallToolResult:
+        try:
+            return await tool(*args, **kwargs)
+        except NetsshError as error:
+            return refusal(error)
+
+    return answered

@@ -1,0 +1,21 @@
+"""Which tools a server offers: fixed at its start, since the list must not change under a client (2026-07-28)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from netssh_mcp.errors import InputError
+from netssh_mcp.knowledge.near import did_you_mean
+from netssh_mcp.tools import observe
+from netssh_mcp.tools.strict import StrictTool
+
+TOOLSETS: dict[str, Callable[[], tuple[StrictTool, ...]]] = {"observe": observe.tools}
+
+
+def chosen(names: Sequence[str], *, read_only: bool = False) -> list[StrictTool]:
+    """The tools of the named sets, in a fixed order; `read_only` wins over the names. InputError on an unknown name."""
+    for name in names:
+        if name not in TOOLSETS:
+            raise InputError(f"there is no toolset '{name}'; {did_you_mean(name, TOOLSETS)}")
+    tools = [tool for name, make in TOOLSETS.items() if name in names for tool in make()]
+    return [tool for tool in tools if not read_only or (tool.annotations and tool.annotations.read_only_hint)]

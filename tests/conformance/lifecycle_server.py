@@ -1,0 +1,58 @@
+"""A server process for the lifecycle tests: `python lifecycle_server.py MARKERS [stuck]`.
+
+Its services write what happens to them into the folder MARKERS; `show` never ends, and with "stuck" it does not even
+heed a cancel (a thread in a blocking call).
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from netssh_mcp import runner
+
+runner.before_imports()
+
+from netssh_mcp.errors import InputError  # noqa: E402
+from netssh_mcp.server import serve  # noqa: E402
+from tests.conformance import fake_app  # noqa: E402
+
+
+def main() -> None:
+    markers, how = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
+
+    async def show(**asked: Any) -> dict[str, Any]:
+        (markers / "running").touch()
+        if how == "stuck":
+            await anyio.to_thread.run_sync(threading.Event().wait)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            (markers / "cancelled").touch()
+        return asked
+
+    @asynccontextmanager
+    async def open_app(_settings: object) -> AsyncIterator[Any]:
+        if how == "broken":
+            raise InputError("the services cannot open", hint="Do this next.")
+        try:
+            yield fake_app.FakeApp(show=show).app()
+        finally:
+            with anyio.CancelScope(shield=how == "slow"):
+                if how == "slow":
+                    await anyio.sleep_forever()
+            await anyio.lowlevel.checkpoint()  # closing a session awaits: it must not be cancelled
+            (markers / "closed").touch()
+
+    runner.log_to_stderr("warning")
+    serve(fake_app.settings(), open_app)
+
+
+main()

@@ -1,0 +1,61 @@
+"""What the start does not pay for: the SSH and parsing libraries are not loaded when a client lists the tools."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from netssh_mcp import runner
+
+ROOT = Path(__file__).parents[2]
+LATE = ("netmiko", "paramiko", "ntc_templates", "textfsm", "yaml", "jmespath")
+
+SCRIPT = """
+import json, sys
+from netssh_mcp import cli
+args = cli.parser().parse_args(["serve"])
+settings = cli.settings(args, inventory_required=False)
+import anyio
+from mcp import Client
+from netssh_mcp.server import build_server
+from netssh_mcp.services.app import open_app
+
+async def main():
+    async with Client(build_server(settings, open_app)) as client:
+        names = [tool.name for tool in (await client.list_tools()).tools]
+        print(json.dumps([names, sorted(sys.modules)]))
+
+anyio.run(main)
+"""
+
+
+def test_no_ssh_or_parsing_library_is_loaded_when_the_tools_are_listed(tmp_path: Path) -> None:
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    names, modules = json.loads(done.stdout)
+    assert names == ["list_devices", "show", "read_output", "job"]
+    assert [name for name in LATE if name in modules] == []
+
+
+def test_what_is_warmed_after_the_start_can_be_imported_and_covers_what_comes_late() -> None:
+    roots = {name.split(".")[0] for name in runner.WARM}
+    assert roots == set(LATE)
+    script = (
+        f"from netssh_mcp import runner; runner.warm(); import sys; assert not set({runner.WARM}) - set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
+
+
+def test_importing_the_command_line_loads_neither_mcp_nor_pydantic() -> None:
+    script = "import sys, netssh_mcp.cli; assert not {'mcp', 'pydantic', 'anyio', 'asyncio'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
