@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from netssh_mcp.lab.device import Answer, DeviceSpec
 from netssh_mcp.lab.faults import AfterPrompt, Hang, Log, Pause, Prompt, Script, Step, Text
@@ -60,11 +60,10 @@ def outputs(commands: Iterable[HostileCommand]) -> dict[str, Answer]:
     return {command.line: command.script for command in commands}
 
 
-def device(commands: Iterable[HostileCommand], *, name: str = "r1", **spec: Any) -> DeviceSpec:  # noqa: ANN401
-    """A cisco_ios device that answers the mix; `spec` are further fields of DeviceSpec."""
-    given: Mapping[str, Answer] = spec.pop("outputs", {})
-    base = DeviceSpec(name=name, platform=spec.pop("platform", "cisco_ios"), outputs={**given, **outputs(commands)})
-    return replace(base, **spec)
+def device(commands: Iterable[HostileCommand], spec: DeviceSpec | None = None) -> DeviceSpec:
+    """`spec` (a cisco_ios called r1 when left out), answering the mix too."""
+    base = spec or DeviceSpec("r1", "cisco_ios")
+    return replace(base, outputs={**base.outputs, **outputs(commands)})
 
 
 def _command(number: int, chance: random.Random, kind: Kind, prompt: str) -> HostileCommand:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
 
 from netssh_mcp.lab.device import DeviceSpec
 from netssh_mcp.lab.faults import Script
 
 
-def replay(platform: str, outputs: Mapping[str, str], *, name: str = "replay", **spec: Any) -> DeviceSpec:  # noqa: ANN401
-    """`outputs` is command -> text as captured; nothing is filled in, no clock line is added.
-
-    `spec` are further fields of DeviceSpec.
-    """
+def replay(platform: str, outputs: Mapping[str, str], *, name: str = "replay") -> DeviceSpec:
+    """`outputs` is command -> text as captured; nothing is filled in, no clock line is added."""
     scripts = {" ".join(command.split()): Script.of(text) for command, text in outputs.items()}
-    return replace(DeviceSpec(name=name, platform=platform, outputs=scripts, preamble=False), **spec)
+    return DeviceSpec(name=name, platform=platform, outputs=scripts, preamble=False)
