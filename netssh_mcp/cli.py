@@ -152,11 +152,17 @@ def _ask(chosen: Settings, question: Callable[[App], Awaitable[Result]]) -> Resu
 
     from netssh_mcp.services.app import open_app
 
-    async def asked() -> Result:
+    async def asked() -> Result | NetsshError:
         async with open_app(chosen) as app:
-            return await question(app)
+            try:
+                return await question(app)
+            except NetsshError as error:  # carried out by hand: the services' task group would wrap it
+                return error
 
-    return anyio.run(asked)
+    answer = anyio.run(asked)
+    if isinstance(answer, NetsshError):
+        raise answer
+    return answer
 
 
 def _print(args: argparse.Namespace, result: Result, text: Callable[[Result], str]) -> None:

@@ -76,7 +76,7 @@ def log_to_stderr(level: str, transport_level: str = "error") -> None:
     at their default of "error" both are silent.
     """
     logging.basicConfig(
-        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     for library in ("netmiko", "paramiko"):
         quiet = transport_level == "error"

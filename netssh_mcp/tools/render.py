@@ -134,8 +134,8 @@ def _fields(result: Mapping[str, Any]) -> list[str]:
     rest = {key: value for key, value in result.items() if not (is_table and key in {"columns", "rows"})}
     short = [f"{key}: {_scalar(key, value)}" for key, value in rest.items() if _is_short(value)]
     long = [part for key, value in rest.items() if not _is_short(value) for part in _long(key, value)]
-    if columns is not None and rows is not None and is_table:
-        long.append(fence(table(columns, rows), "table"))
+    if columns is not None and rows is not None and is_table:  # ours: the inventory, platforms, sessions, jobs
+        long.append(table(columns, rows))
     return short + long
 
 

@@ -59,3 +59,18 @@ def test_what_is_warmed_after_the_start_can_be_imported_and_covers_what_comes_la
 def test_importing_the_command_line_loads_neither_mcp_nor_pydantic() -> None:
     script = "import sys, netssh_mcp.cli; assert not {'mcp', 'pydantic', 'anyio', 'asyncio'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
+
+
+def test_the_ssh_libraries_are_silent_on_stderr_unless_asked_for() -> None:
+    """Paramiko prints tracebacks of errors that are ours to report, Netmiko what it writes to the device."""
+    script = (
+        "import logging, sys; from netssh_mcp import runner; runner.log_to_stderr(*sys.argv[1:])\n"
+        "[logging.getLogger(name).error('%s', name) for name in ('paramiko.transport', 'netmiko', 'netssh_mcp')]"
+    )
+
+    def said(*levels: str) -> str:
+        done = subprocess.run([sys.executable, "-c", script, *levels], cwd=ROOT, capture_output=True, check=True)
+        return done.stderr.decode()
+
+    assert said("debug").split()[2:] == ["ERROR", "netssh_mcp:", "netssh_mcp"]
+    assert "paramiko.transport" in said("warning", "info")

@@ -1,0 +1,156 @@
+"""The command line: the same services and words without MCP, exit codes that scripts can use, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from netssh_mcp.guard.audit import Audit
+from netssh_mcp.knowledge.profiles import schema
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-W", "error", "-m", "netssh_mcp"]
+EXAMPLE = ["--inventory", str(ROOT / "inventory.example.yaml")]
+LONG = 60  # seconds: only to fail
+
+
+def environment(home: Path) -> dict[str, str]:
+    return {"PATH": "/usr/bin:/bin", "HOME": str(home), "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+
+
+def ran(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=home,
+        env=environment(home),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=LONG,
+    )
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["show", "r1", "show version"], ["inventory", "check"]])
+def test_without_an_inventory_the_error_says_where_it_was_looked_for_and_how_to_begin(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    done = ran(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    first, hint = done.stderr.splitlines()
+    assert first.startswith("netssh-mcp: there is no inventory")
+    assert str(tmp_path / "inventory.yaml") in first
+    assert "netssh-mcp demo" in hint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["shw"], "invalid choice: 'shw'"),
+        (["--toolsets", "obsrve"], "did you mean observe?"),
+        (["--inventory", "nowhere.yaml"], "there is no file"),
+        (["serve", "--host-keys", "any"], "invalid choice: 'any'"),
+        (["show", "r1", "x", "--timeout", "0"], "between 0 and 3600"),
+        (["show", "nowhere", "show version", *EXAMPLE], "there is no device 'nowhere'"),
+        (["audit", "verify", "nowhere.jsonl"], "cannot be read"),
+    ],
+)
+def test_a_usage_or_configuration_error_exits_2_with_its_text_on_stderr(
+    tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    done = ran(tmp_path, *arguments)
+    assert done.returncode == 2, done.stdout
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_refused_command_is_a_failed_row_and_exits_1(tmp_path: Path) -> None:
+    text = ran(tmp_path, "show", "leaf1", "reload", *EXAMPLE)
+    assert text.returncode == 1
+    assert "# leaf1 (arista_eos): reload\nFAILED\nERROR denied" in text.stdout
+    fields = ran(tmp_path, "show", "leaf1", "reload", "--json", *EXAMPLE)
+    assert fields.returncode == 1
+    result = json.loads(fields.stdout)
+    assert (result["requested"], result["ok"], result["failed"]) == (1, 0, 1)
+    assert result["rows"][0]["error"]["effect"] == "none"
+    assert text.stderr == fields.stderr == ""
+
+
+def test_list_shows_devices_and_groups_as_text_and_as_json(tmp_path: Path) -> None:
+    text = ran(tmp_path, "list", "leaf1", *EXAMPLE)
+    assert text.returncode == 0
+    assert "leaf1" in text.stdout
+    assert "frr1" not in text.stdout
+    groups = json.loads(ran(tmp_path, "list", "--view", "groups", "--json", *EXAMPLE).stdout)
+    assert groups["view"] == "groups"
+    assert "berlin" in [row[0] for row in groups["rows"]]
+
+
+def test_inventory_check_counts_and_a_broken_file_is_named_with_its_line(tmp_path: Path) -> None:
+    good = ran(tmp_path, "inventory", "check", *EXAMPLE)
+    assert good.returncode == 0
+    assert "10 hosts" in good.stdout
+    broken = tmp_path / "inventory.yaml"
+    broken.write_text("hosts:\n  r1:\n    platfrm: frr\n", encoding="utf-8")
+    done = ran(tmp_path, "inventory", "check")
+    assert done.returncode == 2
+    assert f"{broken}" in done.stderr
+    assert "platfrm" in done.stderr
+    assert "did you mean platform" in done.stderr
+
+
+def test_inventory_list_names_where_credentials_come_from(tmp_path: Path) -> None:
+    done = ran(tmp_path, "inventory", "list", *EXAMPLE)
+    assert done.returncode == 0
+    assert "env:NETSSH_PASSWORD" in done.stdout
+
+
+def test_platforms_lists_the_profiles_and_gives_their_schema(tmp_path: Path) -> None:
+    listed = json.loads(ran(tmp_path, "platforms", "--json").stdout)
+    assert {"frr", "linux", "arista_eos"} <= {row[0] for row in listed["rows"]}
+    assert json.loads(ran(tmp_path, "platforms", "--schema").stdout) == schema()
+
+
+def test_audit_verify_tells_a_whole_chain_from_an_edited_one(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    audit = Audit(path)
+    audit.record_event("started", by="test")
+    audit.record_event("ended", by="test")
+    audit.close()
+    whole = ran(tmp_path, "audit", "verify", str(path))
+    assert whole.returncode == 0
+    assert "2 records, the chain is whole" in whole.stdout
+    path.write_bytes(path.read_bytes().replace(b"started", b"stopped"))
+    edited = ran(tmp_path, "audit", "verify", str(path))
+    assert edited.returncode == 1
+    assert "line 1: its hash does not fit its content: it was edited" in edited.stderr
+
+
+def test_the_default_command_serves_until_its_stdin_ends(tmp_path: Path) -> None:
+    done = ran(tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "platforms", "--schema"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(LONG) == 0
+
+
+def test_the_version_is_printed(tmp_path: Path) -> None:
+    assert ran(tmp_path, "--version").stdout == "netssh-mcp 0.1.0\n"
