@@ -51,6 +51,8 @@ class Outlet:
         return not (self._pieces or self._held or self._dead)
 
     def shape(self, faults: Faults) -> None:
+        """From the next byte on; what was written before goes out as it was meant."""
+        self.flush()
         self._faults = faults
 
     def arm(self, kind: BreakKind, after: int) -> None:

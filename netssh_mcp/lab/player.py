@@ -74,10 +74,20 @@ class Player:
                 self._screen.outlet.when_ready = self._resume
                 return
             if not self._steps:
-                self._finish()
+                if self._sent():
+                    self._finish()
                 return
             if not self._step(self._steps.popleft()):
                 return
+
+    def _sent(self) -> bool:
+        """Faults of the command's own last until its last byte is out."""
+        if self._screen.own_faults:
+            self._screen.outlet.flush()
+            if not self._screen.outlet.ready:
+                self._screen.outlet.when_ready = self._resume
+                return False
+        return True
 
     def _finish(self) -> None:
         if not self._screen.line_start:

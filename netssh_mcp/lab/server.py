@@ -152,15 +152,22 @@ class _Terminal(asyncssh.SSHServerSession[bytes]):
 class _Server(asyncssh.SSHServer):
     """One connection to one device: authentication and the ways it can break."""
 
-    def __init__(self, running: _Listener) -> None:
-        self.device = running.device
-        self.sftp_root = running.sftp_root
+    def __init__(self, listener: _Listener) -> None:
+        self.device = listener.device
+        self.sftp_root = listener.sftp_root
+        self._listener = listener
         self.sessions = 0
         self._conn: asyncssh.SSHServerConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._conn = conn
+        self._listener.connections.add(conn)
         self.device.connections += 1
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        if self._conn is not None:
+            self._listener.connections.discard(self._conn)
 
     def begin_auth(self, username: str) -> bool:
         banner = self.device.platform.banner if self.device.spec.banner is None else self.device.spec.banner
@@ -235,6 +242,7 @@ class _Listener:
 
     def __init__(self, device: Device) -> None:
         self.device = device
+        self.connections: set[asyncssh.SSHServerConnection] = set()
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._root = ""
 
@@ -273,6 +281,10 @@ class _Listener:
     async def close(self) -> None:
         if self._acceptor is not None:
             self._acceptor.close()
+        for conn in tuple(self.connections):
+            conn.abort()
+            await conn.wait_closed()
+        if self._acceptor is not None:
             await self._acceptor.wait_closed()
         if self._root:
             await asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, self._root, True)
@@ -308,8 +320,6 @@ class Network:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for listener in self._listeners.values():
-            listener.device.break_sessions("tcp")
         for listener in self._listeners.values():
             await listener.close()
 
