@@ -67,19 +67,20 @@ def fold(text: str, cap: int) -> list[str]:
     return [line[at : at + width] for line in ended for at in range(0, len(line), width)]
 
 
-def cut_text(text: str, cap: int, read_on: str) -> str:
-    """Head (60 %) and tail of the text around a notice; `read_on` is the end of it and has {offset} to fill in."""
-    parts = fold(text, cap)
+def cut_text(text: str, parts: list[str], cap: int, read_on: str) -> str:
+    """Head (60 %) and tail of the text around a notice; `read_on` is the end of it and has {offset} to fill in.
+
+    `parts` is the text as `fold` gives it to who reads on, so that the numbers in the notice are theirs.
+    """
     room = cap - 120 - len(read_on)
     head = _fitting([len(part) for part in parts], int(room * 0.6))
-    used = sum(len(part) for part in parts[:head])
-    tail = _fitting([len(part) for part in reversed(parts[head:])], room - used)
-    first, last = head + 1, len(parts) - tail
-    missing = sum(len(part) for part in parts[head:last])
+    before = "".join(parts[:head]) or text[: int(room * 0.6)]  # a first line longer than that is shown in part
+    tail = _fitting([len(part) for part in reversed(parts[head:])], room - len(before))
+    after = "".join(parts[len(parts) - tail :])
+    missing = len(text) - len(before) - len(after)
     said = read_on.format(offset=head)
-    notice = f"[... lines {first}-{last} of {len(parts)} ({missing} characters) are left out here; {said} ...]"
-    before = "".join(parts[:head])
-    return f"{before}{'' if before.endswith(chr(10)) else chr(10)}{notice}\n{''.join(parts[last:])}"
+    where = f"lines {head + 1}-{len(parts) - tail} of {len(parts)} ({missing} characters)"
+    return f"{before}{'' if before.endswith(chr(10)) else chr(10)}[... {where} are left out here; {said} ...]\n{after}"
 
 
 def _fitting(sizes: Sequence[int], room: int) -> int:
@@ -180,7 +181,7 @@ def _cut_unit(unit: object, room: int) -> tuple[object, str]:
 
 
 def grep_lines(parts: list[str], pattern: str, context: int, span: Span) -> Part:
-    """Matching lines as `grep -n -C` prints them: "12:" a match, "11-" its context, "--" between groups.
+    """Matching lines as `grep -n -C` prints them: "12:" a match, "11-" its context, "--" between groups of lines.
 
     The numbers count from 1: line 12 is what `offset=11` begins with. Counted, skipped and limited are matches.
     """
@@ -193,7 +194,7 @@ def grep_lines(parts: list[str], pattern: str, context: int, span: Span) -> Part
     for at in matches[start:stop]:
         first, end = max(last + 1, at - context), min(len(parts), at + context + 1)
         block = _numbered(parts, range(first, end), hits)
-        if last >= 0 and first > last + 1 and block:
+        if context and last >= 0 and first > last + 1 and block:
             block.insert(0, "--")
         cost = sum(json_size(line) for line in block)
         if used + cost > span.budget and done == start:  # a match with a wide context: at least the line itself

@@ -116,12 +116,13 @@ class Outputs:
         data: object | None = None,
         cap: int = 0,
     ) -> Kept:
-        """The text as it may be shown. Over the cap (`cap` may be a smaller one): head, notice, tail; the whole kept."""
+        """The text as it may be shown. Over the cap (`cap` is a smaller one): head, notice, tail; the whole kept."""
         cap = cap or self.cap
         if len(text) <= cap:
             return Kept(text, False, "", len(text))
         output_id = self._store(device, command, _Whole(text, table, data))
-        return Kept(cut_text(text, cap, self._read_on(output_id)), True, output_id, len(text))
+        shown = cut_text(text, fold(text, self.cap), cap, self._read_on(output_id))
+        return Kept(shown, True, output_id, len(text))
 
     def keep_rows(self, table: Table, *, device: str, command: str, text: str = "", cap: int = 0) -> KeptRows:
         """The table as it may be shown: its first rows if all are over the cap. `text` is what it was parsed from."""
@@ -166,7 +167,7 @@ class Outputs:
         if grep and query:
             raise InputError("grep and query cannot be combined", hint="grep searches the text, query the rows.")
         entry, whole = self._load(output_id)
-        head: dict[str, object] = {"output_id": output_id, "device": entry.device, "command": entry.command}
+        head: dict[str, object] = {"output_id": output_id, "device": entry.device, "command": entry.command[:200]}
         span = Span(offset, limit, self.cap - json_size(head) - 300)  # the answer itself stays within the cap
         return {**head, **self._part(whole, span, grep=grep, context=context, query=query).answer()}
 
