@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netssh_mcp.errors import InputError
@@ -303,6 +303,7 @@ PATTERNS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(PATTERNS, st.text(alphabet="abAB1.- _&", min_size=1, max_size=12), st.booleans())
 def test_linear_search_finds_what_re_finds(pattern: str, line: str, folded: bool) -> None:
     import warnings
