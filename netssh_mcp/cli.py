@@ -6,11 +6,13 @@ Exit codes: 0 ok, 1 some or all rows failed, 2 usage or configuration. Everythin
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
+import re
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 Result = dict[str, Any]  # JSON as services give it
 
 OK, FAILED, USAGE = 0, 1, 2
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -138,6 +141,8 @@ def _serve(args: argparse.Namespace) -> int:
     from netssh_mcp import runner
 
     runner.before_imports()
+    if sys.stdin.isatty():
+        print("netssh-mcp speaks MCP on stdin now; Ctrl-C ends it. For people: netssh-mcp --help", file=sys.stderr)
     # Without an inventory the server starts too: the client's user sees what is missing in the first answer.
     chosen = settings(args, inventory_required=False)
     from netssh_mcp.server import serve
@@ -166,7 +171,9 @@ def _ask(chosen: Settings, question: Callable[[App], Awaitable[Result]]) -> Resu
 
 
 def _print(args: argparse.Namespace, result: Result, text: Callable[[Result], str]) -> None:
-    print(json.dumps(result, ensure_ascii=False, default=str) if args.json else text(result))
+    shown = json.dumps(result, ensure_ascii=False, default=str) if args.json else text(result)
+    # A device must not reach the terminal's own commands (ESC, C1), whatever got past the session.
+    print(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", shown))
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -245,12 +252,25 @@ def _audit(args: argparse.Namespace) -> int:
 
 
 def _demo(_args: argparse.Namespace) -> int:
-    from netssh_mcp import demo
+    with _lab_extra():
+        from netssh_mcp import demo
 
-    return demo.main()
+        return demo.main()
 
 
 def _lab(args: argparse.Namespace) -> int:
-    from netssh_mcp.lab.__main__ import main as lab
+    with _lab_extra():
+        from netssh_mcp.lab.__main__ import main as lab
 
-    return lab(args.rest)
+        return lab(args.rest)
+
+
+@contextlib.contextmanager
+def _lab_extra() -> Iterator[None]:
+    """The simulated devices need asyncssh, which is an extra of the package."""
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        if missing.name != "asyncssh":
+            raise
+        raise InputError("the simulated devices need asyncssh", hint="pip install 'netssh-mcp[lab]'") from missing

@@ -16,7 +16,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import FrameType
@@ -106,18 +106,19 @@ class _Wire:
 async def _life(open_app: Open[AppT], build: Build[AppT]) -> None:
     stop = anyio.Event()
     wire = _Wire(stop)
-    stdin = os.dup(0)  # now: the SDK will point 0 at the null device
+    wires = os.dup(0), os.dup(1)  # now: the SDK will point 0 and 1 elsewhere
     async with anyio.create_task_group() as beside:  # never left: the SDK's stdin thread cannot be joined
         with anyio.CancelScope(shield=True) as closing:
             try:
                 async with open_app() as app:
                     beside.start_soon(wire.serve, build(app))
                     beside.start_soon(_watch_signals, stop)
-                    beside.start_soon(_watch_client, stop, stdin)
-                    _warm_later()
+                    beside.start_soon(_watch_client, stop, wires)
+                    _later(WARM_AFTER, warm)
                     await stop.wait()
                     wire.scope.cancel()
                     closing.deadline = anyio.current_time() + CLOSING
+                    _later(CLOSING + 1, os._exit, 0)  # should closing block in a thread or in a system call
             except NetsshError as error:
                 sys.stderr.write(f"netssh-mcp: {error}\n{error.hint}\n".replace("\n\n", "\n"))
                 _leave(2)
@@ -132,17 +133,16 @@ async def _watch_signals(stop: anyio.Event) -> None:
             stop.set()
 
 
-async def _watch_client(stop: anyio.Event, stdin: int) -> None:
-    """The parent's death, and a closed stdin that the SDK does not act on because a call does not end."""
+async def _watch_client(stop: anyio.Event, wires: Sequence[int]) -> None:
+    """The parent's death, and pipes whose other end is gone though the SDK, in a call or a blocked thread, goes on."""
     parent = os.getppid()
     poll = select.poll()
-    poll.register(stdin, 0)  # nothing asked for: a hang-up is reported anyway
+    for wire in wires:
+        poll.register(wire, 0)  # nothing asked for: a hang-up is reported anyway
     hung_up = 0
-    while hung_up < 2:
+    while hung_up < 2 and os.getppid() == parent:  # at the first look the SDK may still be answering what it has read
         await anyio.sleep(WATCH)
-        hung_up = hung_up + 1 if any(event & select.POLLHUP for _, event in poll.poll(0)) else 0
-        if os.getppid() != parent:
-            break
+        hung_up = hung_up + 1 if any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0)) else 0
     stop.set()
 
 
@@ -151,13 +151,14 @@ def _heeded() -> list[signal.Signals]:
     return [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
-def _warm_later() -> None:
-    timer = threading.Timer(WARM_AFTER, warm)
+def _later(seconds: float, do: Callable[..., object], *arguments: object) -> None:
+    timer = threading.Timer(seconds, do, arguments)
     timer.daemon = True
     timer.start()
 
 
 def _leave(code: int) -> NoReturn:
-    logging.shutdown()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError, ValueError):  # stderr may be gone with the client
+        logging.shutdown()
+        sys.stderr.flush()
     os._exit(code)

@@ -1,11 +1,12 @@
-"""A server process for the lifecycle tests: `python lifecycle_server.py MARKERS [stuck]`.
+"""A server process for the lifecycle tests: `python lifecycle_server.py MARKERS [HOW]`.
 
-Its services write what happens to them into the folder MARKERS; `show` never ends, and with "stuck" it does not even
-heed a cancel (a thread in a blocking call).
+Its services write what happens to them into the folder MARKERS; `show` never ends. HOW "stuck": it does not even heed
+a cancel; "slow", "blocked": the services do not close; "broken": they do not open; "noisy": `show` writes to stdout.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -30,6 +31,10 @@ def main() -> None:
 
     async def show(**asked: Any) -> dict[str, Any]:
         (markers / "running").touch()
+        if how == "noisy":
+            print("stray", flush=True)
+            os.write(1, b"stray")
+            await anyio.run_process(["echo", "stray"], stdout=None)
         if how == "stuck":
             await anyio.to_thread.run_sync(threading.Event().wait)
         try:
@@ -48,6 +53,8 @@ def main() -> None:
             with anyio.CancelScope(shield=how == "slow"):
                 if how == "slow":
                     await anyio.sleep_forever()
+            if how == "blocked":
+                threading.Event().wait()
             await anyio.lowlevel.checkpoint()  # closing a session awaits: it must not be cancelled
             (markers / "closed").touch()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from netssh_mcp import cli
 from netssh_mcp.guard.audit import Audit
 from netssh_mcp.knowledge.profiles import schema
 
@@ -154,3 +156,8 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
 
 def test_the_version_is_printed(tmp_path: Path) -> None:
     assert ran(tmp_path, "--version").stdout == "netssh-mcp 0.1.0\n"
+
+
+def test_control_characters_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    cli._print(argparse.Namespace(json=False), {}, lambda _: "a\x1b[31mb\x9b\tc\nd\xe9")
+    assert capsys.readouterr().out == "a\\x1b[31mb\\x9b\tc\nd\xe9\n"

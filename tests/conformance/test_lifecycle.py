@@ -82,6 +82,13 @@ def say(process: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
     process.stdin.flush()
 
 
+def asked(process: subprocess.Popen[bytes], message: dict[str, Any]) -> dict[str, Any]:
+    say(process, message)
+    assert process.stdout
+    answer: dict[str, Any] = json.loads(process.stdout.readline())
+    return answer
+
+
 def left(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
     """What was still written to stdout and stderr."""
     assert process.stdout
@@ -133,6 +140,50 @@ def test_a_second_signal_ends_a_server_whose_services_do_not_close(tmp_path: Pat
             os.sched_yield()
         left(process)
     assert not (tmp_path / "closed").exists()
+
+
+def test_services_whose_closing_blocks_the_whole_process_cannot_hold_it(tmp_path: Path) -> None:
+    with spoken_to(tmp_path, "blocked") as process:
+        process.send_signal(signal.SIGTERM)
+        left(process)
+    assert not (tmp_path / "closed").exists()
+
+
+def test_a_client_that_only_stops_reading_is_gone_too(tmp_path: Path) -> None:
+    with spoken_to(tmp_path) as process:
+        assert process.stdout
+        process.stdout.close()
+        assert process.wait(LONG) == 0
+    assert (tmp_path / "closed").exists()
+
+
+def test_a_cancel_over_the_wire_reaches_the_service_and_the_server_goes_on(tmp_path: Path) -> None:
+    with spoken_to(tmp_path, busy=True) as process:
+        say(process, {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}})
+        appears(tmp_path / "cancelled")
+        answer = asked(process, {"jsonrpc": "2.0", "id": 3, "method": "ping"})
+        while answer["id"] == 2:  # before 2026-07-28 the SDK answers a cancelled request with an error
+            assert process.stdout
+            answer = json.loads(process.stdout.readline())
+        assert (answer["id"], answer["result"]) == (3, {})
+
+
+def test_a_line_that_is_no_message_is_survived(tmp_path: Path) -> None:
+    with spoken_to(tmp_path) as process:
+        assert process.stdin
+        process.stdin.write(b"\xff\x00 garbage\n{}\n")
+        answer = asked(process, {"jsonrpc": "2.0", "id": 3, "method": "ping"})
+        assert (answer["id"], answer["result"]) == (3, {})
+
+
+def test_what_anything_writes_to_stdout_does_not_reach_the_wire(tmp_path: Path) -> None:
+    with spoken_to(tmp_path, "noisy", busy=True) as process:
+        answer = asked(process, {"jsonrpc": "2.0", "id": 3, "method": "ping"})
+        assert answer["id"] == 3
+        process.send_signal(signal.SIGTERM)
+        out, err = left(process)
+    assert b"stray" not in out
+    assert err.count(b"stray") >= 2
 
 
 def test_the_parents_death_ends_the_server_though_its_stdin_stays_open(tmp_path: Path) -> None:
