@@ -133,6 +133,7 @@ class Shell:
         if self._screen.faults.deaf_to_interrupt:
             return
         self._player.stop()
+        self._forget_command_faults()
         self._ask, self._input = None, ""
         self._screen.write(self._platform.editor.interrupt + NEWLINE)
         self._prompt()
@@ -270,10 +271,13 @@ class Shell:
         self._player.play(steps, then or self._command_done, rows=self._context.rows)
 
     def _command_done(self) -> None:
+        self._forget_command_faults()
+        self._then()
+
+    def _forget_command_faults(self) -> None:
         if self._screen.own_faults:
             self._screen.take_faults(None)
             self._screen.device_faults_changed()
-        self._then()
 
     def _built_in(self, command: Command, arguments: tuple[str, ...]) -> None:
         def done() -> None:

@@ -517,11 +517,11 @@ def test_a_device_shows_its_own_host_key() -> None:
 
 def test_a_legacy_device_offers_only_what_it_is_told_to() -> None:
     async def test() -> None:
-        old = Algorithms(kex=("diffie-hellman-group14-sha1",), ciphers=("aes128-cbc",), host_key=("ssh-rsa",))
+        old = Algorithms(kex=("ecdh-sha2-nistp256",), ciphers=("aes128-cbc",), host_key=("ssh-rsa",))
         async with Network([replace(R1, host_key=new_host_key("ssh-rsa"), algorithms=old)]) as net:
             with pytest.raises(asyncssh.KeyExchangeFailed):
                 await connection(net, kex_algs=["curve25519-sha256"])
-            offer: dict[str, Any] = {"kex_algs": ["diffie-hellman-group14-sha1"], "encryption_algs": ["aes128-cbc"]}
+            offer: dict[str, Any] = {"kex_algs": ["ecdh-sha2-nistp256"], "encryption_algs": ["aes128-cbc"]}
             async with connection(net, server_host_key_algs=["ssh-rsa"], **offer) as conn:
                 assert conn.get_extra_info("send_cipher") == "aes128-cbc"
 
