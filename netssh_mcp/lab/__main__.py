@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -61,14 +63,16 @@ async def _main(options: argparse.Namespace) -> None:
         sys.stdout.flush()
         sys.stderr.write(f"export {PASSWORD_VARIABLE}={password}\n# {len(network.ports)} devices; EOF or Ctrl-C ends\n")
         sys.stderr.flush()
-        loop.run_in_executor(None, _wait_for_eof, loop, stop)
+        # A daemon thread: reading stdin cannot be cancelled, and a signal must not wait for it.
+        threading.Thread(target=_wait_for_eof, args=(loop, stop), daemon=True).start()
         await stop.wait()
 
 
 def _wait_for_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     while os.read(sys.stdin.fileno(), 4096):
         pass
-    loop.call_soon_threadsafe(stop.set)
+    with contextlib.suppress(RuntimeError):  # the loop is closed: a signal was first
+        loop.call_soon_threadsafe(stop.set)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

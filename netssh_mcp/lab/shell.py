@@ -13,6 +13,7 @@ import codecs
 import enum
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from netssh_mcp.lab.actions import act, dirty
 from netssh_mcp.lab.device import Device
@@ -28,6 +29,7 @@ from netssh_mcp.lab.screen import Screen
 _TYPED = re.compile(r"[^\x00-\x1f\x7f?]+")
 _ESCAPE = re.compile(r"\[[0-9;?]*[ -/]*[@-~]|O.|.", re.DOTALL)
 _HANGS_UP = "\x04"
+_NEXT_LINE = 0.005  # seconds until a late log line looks again whether a line has ended
 
 
 class _State(enum.Enum):
@@ -336,7 +338,11 @@ class Shell:
 
         def now() -> None:
             self._late.discard(timer)
-            self.unsolicited(step.text, redraw=step.redraw)
+            # Between lines, as a device's logger does it: the next command may be in the middle of one by now.
+            if self._state is _State.PLAYING and not self._screen.line_start:
+                self._log_later(replace(step, seconds=_NEXT_LINE))
+            else:
+                self.unsolicited(step.text, redraw=step.redraw)
 
         timer = self._later(step.seconds, now)
         self._late.add(timer)
