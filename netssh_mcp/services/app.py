@@ -40,7 +40,7 @@ class App:
 async def open_app(settings: Settings) -> AsyncIterator[App]:
     """Open the audit file and the services; on leaving, end the jobs and close every session, in bounded time."""
     profiles = Profiles.load(settings.profiles)
-    inventory = InventorySource(settings.inventory, lambda: {name: name for name in (*profiles.names(), *profiles.types())})
+    inventory = InventorySource(settings.inventory, profiles.platforms)
     outputs = Outputs(cap=settings.output_cap, spill_dir=settings.spill)
     pool = Pool(_opener(settings), byte_limit=BYTE_LIMIT)
     with contextlib.ExitStack() as stack:

@@ -31,6 +31,7 @@ _LOG_LINES_UP_TO = 4_000_000  # characters; past this, log lines stay in the tex
 _MID_LINE = 0.03  # the prompt stands last, but not on a line of its own
 _AFTER_LOG_LINE = 0.15  # a log line came behind the prompt and no new prompt was drawn
 _OTHER_PROMPT = 0.25  # something like a prompt, but not ours (the hostname changed)
+_SUSPICIOUS = 0.05  # behind the second proof, after look-alikes
 _LOST_NONCE = 0.5  # the prompt stands, and the nonce was not echoed
 _WAITING = 0.15  # a question stands last
 _MAX_NONCES = 64
@@ -137,7 +138,7 @@ class Exchange:
         if not self.profile.comment:
             return self._step_by_prompt(quiet)
         if self.nonces and self._proof_stands():
-            return self._proven()
+            return self._proven(quiet)
         if self._prompt_stands():
             return self._ask(quiet)
         return self._no_prompt(quiet)
@@ -194,14 +195,16 @@ class Exchange:
         lead = rest[: len(rest) - len(line)]
         return lead in ("", self.prompt.lead) or re.fullmatch(_lead_pattern(self.profile), lead) is not None
 
-    def _proven(self) -> Step:
-        """One proof closes a command; where look-alikes stood on lines of their own, a second one must agree."""
-        if self._proven_by == self.nonces[-1]:
-            return Step(done=True)
-        self._proofs += 1
-        self._proven_by = self.nonces[-1]
-        if self._proofs == 1 and self._look_alikes():
-            return Step(send=self._mark())
+    def _proven(self, quiet: float) -> Step:
+        """One proof closes a command; where look-alikes stood on lines of their own, a second one must agree, and a
+        short silence: nonces that a terminal echoed early are echoed again by then."""
+        if self._proven_by != self.nonces[-1]:
+            self._proofs += 1
+            self._proven_by = self.nonces[-1]
+            if self._proofs == 1 and self._look_alikes():
+                return Step(send=self._mark())
+        if self._proofs > 1 and quiet < _SUSPICIOUS:
+            return Step(wait=_SUSPICIOUS)
         return Step(done=True)
 
     def _look_alikes(self) -> bool:
@@ -300,24 +303,38 @@ class Exchange:
         return search_echo(clean(raw), self.line, self.prompt.line, self.profile.log_line, events)
 
     def _without_end(self, body: str, prompt: Prompt, events: list[str]) -> str:
-        """Cut the chain of prompts and nonces off the end, and log lines that stand behind a prompt."""
-        marks = {f"{self.profile.comment}{nonce}\n" for nonce in self.nonces}
-        at_end: set[str] = set()
-        body = self._cut(body, prompt)
-        while mark := next((item for item in marks if body.endswith(prompt.line + item)), ""):
-            at_end.add(mark)
-            body = self._cut(body[: -len(mark)], prompt)
-        # A nonce echoed early only was read as a line of its own at the end: one more prompt for each.
-        early_only = 0
-        for mark in marks:
-            if mark in body:
-                early_only += mark not in at_end
-                body = body.replace(mark, "")
-        body = self._without_logs_behind_prompt(body, prompt, events)
-        for _ in range(early_only):
+        """Peel prompts, nonces and log lines off the end.
+
+        Each line that the device read showed one prompt, whatever its echo style: one for the command and one for each
+        nonce. So no more are taken, and a look-alike at the end of the output stays.
+        """
+        marks = tuple(f"{self.profile.comment}{nonce}\n" for nonce in self.nonces)
+        left = 1 + len(marks)
+        best, logs, last = body, list[str](), ""
+        while left:
             if body.endswith(prompt.line):
-                body = self._cut(body, prompt)
-        return body
+                body = best = self._cut(body, prompt)
+                events[len(events) :], logs, left, last = logs, [], left - 1, "prompt"
+            elif body.endswith(marks):
+                body, last = body.removesuffix(next(mark for mark in marks if body.endswith(mark))), "nonce"
+            elif log := self._last_log_line(body):
+                logs.insert(0, log)
+                body = body[: -len(log) - 1]
+                body = body.removesuffix("\n") if body.endswith(prompt.line + "\n") else body
+                if last == "prompt":
+                    left += 1  # the prompt was drawn anew behind the log line
+                last = "log"
+            else:
+                break
+        for mark in marks:
+            best = best.replace(mark, "")
+        return self._without_logs_behind_prompt(best, prompt, events)
+
+    def _last_log_line(self, body: str) -> str:
+        if not self.profile.log_line or not body.endswith("\n"):
+            return ""
+        line = last_line(body[:-1])
+        return line if line and re.match(self.profile.log_line, line) else ""
 
     def _cut(self, body: str, prompt: Prompt) -> str:
         """One prompt, with the lines above that belong to it, off the end."""
@@ -346,13 +363,22 @@ class Exchange:
     def _without_log_lines(self, body: str, events: list[str]) -> str:
         if not self.profile.log_line or len(body) > _LOG_LINES_UP_TO:
             return body
-        match = re.compile(self.profile.log_line).match
-        if not any(match(line) for line in body.split("\n")):
-            return body
+        pattern = re.compile(self.profile.log_line)
         kept: list[str] = []
+        found = len(events)
+        torn = ""  # the first half of a line that a log line came into
         for line in body.split("\n"):
-            (events if match(line) else kept).append(line)
-        return "\n".join(kept)
+            if pattern.match(line):
+                events.append(line)
+            elif "%" in line and (match := pattern.search(line)):
+                torn += line[: match.start()]
+                events.append(line[match.start() :])
+            else:
+                kept.append(torn + line)
+                torn = ""
+        if torn:
+            kept.append(torn)
+        return body if len(events) == found else "\n".join(kept)
 
 
 @lru_cache(maxsize=256)

@@ -152,8 +152,10 @@ class NetworkConnection:
         """
         reader = self._require()
         started = time.monotonic()
-        self._take_unsolicited(reader)
+        unfinished = self._take_unsolicited(reader)
         exchange = Exchange(self.profile, self.prompt, line, reads_logs=reads_logs)
+        if unfinished:
+            exchange.feed(unfinished)
         turn.partial = exchange.partial
         turn.bind(reader.wake.set)
         reader.write(exchange.first())
@@ -250,16 +252,21 @@ class NetworkConnection:
                 hint="Run it again; turn paging off on the device if it stays on after login.",
             )
 
-    def _take_unsolicited(self, reader: Reader) -> None:
-        """What came since the last command is nobody's output: keep it as events."""
+    def _take_unsolicited(self, reader: Reader) -> bytes:
+        """What came since the last command is nobody's output: keep it as events.
+
+        Returns the start of a line that is still coming, so that its end is not taken for the next command's.
+        """
         raw = bytearray()
         while data := reader.take():
             raw += data
-        if raw:
-            lines = clean(raw).split("\n")
-            kept = (line.removeprefix(self.prompt.line) for line in lines)
-            self.events.extend(line for line in kept if line.strip())
-            del self.events[:-200]
+        if not raw:
+            return b""
+        *lines, rest = clean(raw).split("\n")
+        kept = (line.removeprefix(self.prompt.line) for line in lines)
+        self.events.extend(line for line in kept if line.strip())
+        del self.events[:-200]
+        return rest.removeprefix(self.prompt.line).encode()
 
     # -- the end -------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from paramiko.ssh_exception import IncompatiblePeer
 from netssh_mcp.errors import AlgorithmMismatch, AuthenticationFailed, ConnectError, NetsshError, Unreachable
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.wire.hostkeys import HostKeys
+from netssh_mcp.wire.userauth import Transport
 
 _USER_TIMEOUT = 15_000  # milliseconds that sent bytes may stay unacknowledged before the kernel gives the peer up
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
@@ -38,10 +39,6 @@ class Opening:
             with contextlib.suppress(OSError):
                 item.shutdown(socket.SHUT_RDWR)
             item.close()
-
-
-class _Transport(paramiko.ServiceRequestingTransport):  # type: ignore[name-defined,misc]  # newer than the stubs
-    """Asks for the userauth service once: strict servers that offer only keyboard-interactive hang up otherwise."""
 
 
 def connect(hops: Sequence[Device], host_keys: HostKeys, deadline: float, opening: Opening) -> paramiko.Transport:
@@ -84,7 +81,7 @@ def _tunnel(transport: paramiko.Transport, device: Device, deadline: float) -> p
 def _login(
     device: Device, through: socket.socket | paramiko.Channel, keys: HostKeys, deadline: float, opening: Opening
 ) -> paramiko.Transport:
-    transport = _Transport(through, default_window_size=_WINDOW)
+    transport = Transport(through, default_window_size=_WINDOW)
     opening.transports.append(transport)
     if opening.aborted:
         transport.close()
@@ -129,7 +126,7 @@ def _authenticate(device: Device, transport: paramiko.Transport) -> None:
             refused = f"the device only takes {', '.join(error.allowed_types)}"
             break
         except paramiko.AuthenticationException as error:
-            refused = str(error)
+            refused = _refused(error)
     if device.password is not None:
         tried.append("password")
         refused = _password(device, transport)
@@ -157,8 +154,15 @@ def _password(device: Device, transport: paramiko.Transport) -> str:
             return f"the device only takes {', '.join(error.allowed_types)}"
         return _interactive(device, transport, secret)
     except paramiko.AuthenticationException as error:
-        return str(error)
+        return _refused(error)
     return "the device wants a second factor after the password" if remaining else ""
+
+
+def _refused(error: paramiko.AuthenticationException) -> str:
+    """Why, if it was a refusal; a login that only got no answer in time is no reason to give the credential up."""
+    if "timeout" in str(error).lower():
+        raise TimeoutError("no answer to the login") from error
+    return str(error)
 
 
 def _interactive(device: Device, transport: paramiko.Transport, secret: str) -> str:
@@ -172,7 +176,7 @@ def _interactive(device: Device, transport: paramiko.Transport, secret: str) -> 
     try:
         remaining = transport.auth_interactive(device.username, answer)
     except paramiko.AuthenticationException as error:
-        return f"{error}; it asked {asked!r}" if len(asked) > 1 else str(error)
+        return f"{_refused(error)}; it asked {asked!r}" if len(asked) > 1 else _refused(error)
     return "the device wants a second factor" if remaining else ""
 
 

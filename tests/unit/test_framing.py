@@ -75,11 +75,11 @@ def test_nothing_is_written_before_the_prompt_stands(echo: Echo) -> None:
 
 
 @given(
-    segments=st.lists(
-        st.text(alphabet=st.sampled_from("ab R1#\n!0"), max_size=12).filter(lambda text: "R1#R1#" not in text),
-        max_size=6,
+    # The one hole (docs/architecture.md): the prompt twice with nothing in between, on a terminal that echoes early.
+    segments=st.lists(st.text(alphabet=st.sampled_from("ab R1#\n!0"), max_size=12), max_size=6).filter(
+        lambda segments: "R1#R1#" not in "".join(segments)
     ),
-    echo=st.sampled_from(["line", "both"]),
+    echo=st.sampled_from(ECHOES),
     chunk=st.integers(0, 7),
 )
 @settings(max_examples=400, deadline=None)
