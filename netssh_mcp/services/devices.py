@@ -88,6 +88,9 @@ class Devices:
         return columns, rows
 
     def _platforms(self) -> dict[str, Any]:
-        rows = [list(row) for row in self._profiles.rows()]
-        columns = ["platform", "title", "driver", "parser", "reads", "framing", "login_writes"]
-        return {"view": "platforms", "columns": columns, "rows": rows, "problem": "", "next": ""}
+        found = self._profiles.rows()
+        columns = list(found[0])
+        rows = [list(row.values()) for row in found if row["origin"] != "netmiko"]
+        others = len(found) - len(rows)
+        more = f"{others} more device types of Netmiko work without a profile: `netssh-mcp platforms` lists them."
+        return {"view": "platforms", "columns": columns, "rows": rows, "problem": "", "next": more}

@@ -181,6 +181,7 @@ class Exchange:
             return False
         rest = text[at + len(mark) :]
         before = text[:at]
+        self._other = ""
         if before.endswith(self.prompt.line) and self._is_prompt(rest, self.prompt.line):
             return True
         other = last_line(before)
@@ -201,7 +202,7 @@ class Exchange:
         if self._proven_by != self.nonces[-1]:
             self._proofs += 1
             self._proven_by = self.nonces[-1]
-            if self._proofs == 1 and self._look_alikes():
+            if self._proofs == 1 and (self._other or self._look_alikes()):
                 return Step(send=self._mark())
         if self._proofs > 1 and quiet < _SUSPICIOUS:
             return Step(wait=_SUSPICIOUS)
