@@ -17,8 +17,8 @@ import anyio.to_thread
 from netssh_mcp.errors import CommandRejected, DeviceError, SessionError, SessionLost
 from netssh_mcp.guard.policy import Grant
 from netssh_mcp.knowledge.inventory import Device
+from netssh_mcp.knowledge.refusals import refusal
 from netssh_mcp.model import Reply, SessionState
-from netssh_mcp.sessions.refusals import refusal
 from netssh_mcp.wire.turn import Connection, Turn
 
 T = TypeVar("T")

@@ -53,6 +53,7 @@ class Prompt:
 
     line: str
     lead: str = ""  # e.g. "\n{master:0}\n" on Junos: as seen between a nonce and the prompt
+    comments: bool = True  # False: this device answered a comment with a refusal, whatever its profile says
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,10 @@ class NetworkConnection:
         turn.bind(reader.wake.set)
         self._prepare(reader, deadline, turn)
         self.prompt = prove_prompt(reader, self.profile, deadline, turn, before=self.banner)
+        if not self.prompt.comments:
+            # No nonce can be sent here: the prompt and silence have to do, and every result says so.
+            self.profile = self.profile.model_copy(update={"comment": "", "pipelined": False})
+            self.prompt = prove_prompt(reader, self.profile, deadline, turn)
         for line in self.profile.setup:
             self.run(line, deadline=deadline, turn=turn)
         if self.device.enable is not None and self.mode == "exec" and "enable" in self.profile.prompts.modes:
