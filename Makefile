@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
+COMPILE := pip compile -q --upgrade --universal --python-version 3.10 --no-header --no-emit-index-url --no-annotate \
+           --group dev --all-extras pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-lowest check bench soak lock clean
+.PHONY: help setup demo test test-lowest check bench soak lab-up lab-down lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,15 +40,22 @@ check: $(STAMP)  ## lint, types, import contract, docs drift
 	$(BIN)/python -m tests.docs_drift
 
 bench: $(STAMP)  ## benchmarks/results.json and a table, every figure a ratio within one run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "scrapli>=2026.10" || echo "scrapli cannot be had: its rows say so"
 	@$(BIN)/python -m benchmarks
 
 soak: $(STAMP)  ## long fuzz and soak runs
-	@$(BIN)/python -m pytest -q -m soak -o addopts="-ra --strict-markers --import-mode=importlib"
+	@$(BIN)/python -m pytest -q -m soak -o timeout=3600
+
+lab-up: $(STAMP)  ## real FRR routers and a Linux host in network namespaces (root on Debian)
+	@$(BIN)/python -m tests.lab.reallab up
+
+lab-down: $(STAMP)  ## remove them without a trace
+	@$(BIN)/python -m tests.lab.reallab down
 
 lock:  ## write requirements.lock and requirements.lowest anew
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --group dev --all-extras pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --resolution lowest-direct --group dev --all-extras pyproject.toml -o requirements.lowest
+	$(BIN)/uv $(COMPILE) -o requirements.lock
+	$(BIN)/uv $(COMPILE) --resolution lowest-direct -o requirements.lowest
 
 clean:  ## remove environments and caches
 	rm -rf .venv .venv-lowest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
