@@ -66,7 +66,7 @@ class Parsers:
             parsed = _json(text)
             if parsed.parsed_by == "json":
                 return parsed
-        return self._textfsm(profile, command, text)
+        return self._textfsm(profile, _template_name(profile, command), text)
 
     def _textfsm(self, profile: Profile, command: str, text: str) -> Parsed:
         failures = []
@@ -110,6 +110,11 @@ class Parsers:
 
 def _ntc_name(profile: Profile) -> str:
     return profile.ntc_templates_platform or profile.name
+
+
+def _template_name(profile: Profile, command: str) -> str:
+    """The name under which templates know the command, where the profile says that it is another spelling."""
+    return next((name for name, same in profile.parsed_as.items() if re.fullmatch(same, command)), command)
 
 
 def _ntc_folder() -> Path:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.json_schema import SkipJsonSchema
 
 from netssh_mcp.errors import InputError
+from netssh_mcp.knowledge.abbreviations import completed
 from netssh_mcp.knowledge.near import near
 from netssh_mcp.knowledge.profile_files import explained, read_profile, yaml_files
 from netssh_mcp.knowledge.shipped import shipped
@@ -32,6 +33,7 @@ def _compiles(pattern: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_compiles)]
+Abbreviated = Annotated[str, AfterValidator(lambda pattern: _compiles(completed(pattern)))]  # `ro[[ute]]`
 
 
 class _Strict(BaseModel):
@@ -75,10 +77,13 @@ class Json(_Strict):
     """How the device itself gives JSON: `append` is put behind the command (" | json", " json", ...).
 
     `commands` are the regexes (fullmatch on the canonical command) that are known to support it; empty = try none.
+    `on_request` support it too, but only parse="json" uses it: a template makes the same rows of a far shorter text.
+    Both know ntc-templates' notation `ro[[ute]]` for a word that may be abbreviated.
     """
 
     append: str = ""
-    commands: tuple[Pattern, ...] = ()
+    commands: tuple[Abbreviated, ...] = ()
+    on_request: tuple[Abbreviated, ...] = ()
     native: tuple[Pattern, ...] = ()  # commands whose own output is JSON already (`ip -j route`); fullmatch
 
 
@@ -127,6 +132,7 @@ class Profile(_Strict):
         default_factory=dict
     )  # linux: program -> platform of its -c
     json_output: Json = Field(default_factory=Json)
+    parsed_as: dict[str, Pattern] = Field(default_factory=dict)  # command that has a template -> others that print the same
 
     login_writes: str = ""  # what a login changes on the device, if anything; shown by list_devices
     notes: str = ""

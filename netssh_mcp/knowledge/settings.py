@@ -44,7 +44,7 @@ class Settings:
     inventory: tuple[Path, ...]
     known_hosts: tuple[Path, ...]  # all are read; the last is ours, where `tofu` adds keys
     spill: Path
-    policy: Path | None = None
+    policy: Path | None = None  # always None in this version: a file that would not be applied is refused
     profiles: Path | None = None
     templates: Path | None = None
     audit: Path | None = None
@@ -64,12 +64,12 @@ class Settings:
         InputError: an unknown argument or word, a path that is not there, or no inventory although one is required.
         """
         given = _Given(arguments, environ)
+        given.no_policy_yet()
         state = given.folder("XDG_STATE_HOME", ".local/state")
         return cls(
             inventory=given.inventory(required=inventory_required),
             known_hosts=given.paths("known_hosts") or (given.home / ".ssh" / "known_hosts", state / "known_hosts"),
             spill=given.path("spill") or state / "outputs",
-            policy=given.existing("policy", Path.is_file, "file"),
             profiles=given.existing("profiles", Path.is_dir, "folder"),
             templates=given.existing("templates", Path.is_dir, "folder"),
             audit=given.path("audit") or state / "audit.jsonl",
@@ -93,6 +93,15 @@ class _Given:
         self._arguments = arguments
         self._environ = environ
         self.home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+
+    def no_policy_yet(self) -> None:
+        """A policy file that would not be applied must not look as if it were: refused until it is read."""
+        path = self.existing("policy", Path.is_file, "file")
+        if path is not None:
+            raise InputError(
+                f"policy files are not read by this version, so {path} would not be applied",
+                hint="Start without it: the built-in policy allows reading only, on every device.",
+            )
 
     def folder(self, variable: str, otherwise: str) -> Path:
         """Our folder below an XDG base folder; the XDG specification says to ignore relative ones."""

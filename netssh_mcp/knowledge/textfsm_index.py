@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netssh_mcp.errors import InputError
+from netssh_mcp.knowledge.abbreviations import completed
 
 if TYPE_CHECKING:
     from textfsm import TextFSM
@@ -53,12 +54,6 @@ class Rows:
 
 class TemplateFailed(Exception):  # noqa: N818 - never leaves knowledge; it is a result, not an error
     """The template refused the text, or is itself broken."""
-
-
-def _completion(match: re.Match[str]) -> str:
-    """`[[xyz]]` -> `(x(y(z)?)?)?`: any abbreviation, none included."""
-    word = match.group()[2:-2]
-    return "(" + "(".join(word) + ")?" * len(word)
 
 
 @dataclass(slots=True)
@@ -103,7 +98,7 @@ class TemplateFolder:
                 )
                 continue
             row = dict(zip(header, cells, strict=True))
-            command = re.sub(r"(\[\[.+?\]\])", _completion, row.get("Command", ""))
+            command = completed(row.get("Command", ""))
             yield IndexRow(row["Template"], row.get("Platform", ""), command, number)
 
     def check(self) -> None:

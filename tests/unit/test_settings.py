@@ -74,7 +74,6 @@ def test_flags_beat_variables_and_empty_ones_are_not_given(here: Path, environ: 
     (here.parent / "home" / "mine").mkdir()
     variables = environ | {
         "NETSSH_INVENTORY": f"a.yaml:{here}/b.yaml",
-        "NETSSH_POLICY": "policy.yaml",
         "NETSSH_PROFILES": "~/mine",
         "NETSSH_AUDIT": "audit.jsonl",
         "NETSSH_READ_ONLY": "yes",
@@ -87,7 +86,6 @@ def test_flags_beat_variables_and_empty_ones_are_not_given(here: Path, environ: 
     }
     by_variable = Settings.resolve({"inventory": (), "policy": None, "audit": "", "toolsets": []}, variables)
     assert by_variable.inventory == (here / "a.yaml", here / "b.yaml")
-    assert by_variable.policy == here / "policy.yaml"
     assert by_variable.profiles == here.parent / "home" / "mine"
     assert by_variable.audit == here / "audit.jsonl"
     assert (by_variable.read_only, by_variable.host_keys, by_variable.output_cap) == (True, "tofu", 5000)
@@ -173,3 +171,11 @@ def test_an_unknown_argument_is_an_error_with_the_nearest_setting(inventory: Pat
 def test_a_value_that_is_not_text_is_an_error(inventory: Path, environ: dict[str, str]) -> None:
     with pytest.raises(InputError, match="--policy: float is not text"):
         Settings.resolve({"policy": 1.5}, environ)
+
+
+def test_a_policy_file_is_refused_as_long_as_it_would_not_be_applied(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("deny: [show running-config]")
+    for arguments, environ in (({"policy": policy}, {}), ({}, {"NETSSH_POLICY": str(policy)})):
+        with pytest.raises(InputError, match="would not be applied"):
+            Settings.resolve(arguments, {"HOME": str(tmp_path), **environ}, inventory_required=False)
