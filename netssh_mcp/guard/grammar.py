@@ -41,6 +41,7 @@ class Meaning:
     rule: str
     native_json: bool
     json_line: str
+    text_first: bool = False  # JSON only when it is asked for by name: our template makes the same rows of less text
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -59,6 +60,7 @@ class Grammar:
     secret: re.Pattern[str] | None
     native: re.Pattern[str] | None
     json: re.Pattern[str] | None
+    json_on_request: re.Pattern[str] | None
     whole: tuple[re.Pattern[str], ...]  # argv or lines
     forms: Mapping[str, re.Pattern[str]]
     pipe_args: Mapping[str, re.Pattern[str]]
@@ -89,6 +91,7 @@ def grammar(profile: Profile) -> Grammar:
         secret=_either(abbreviated(line) for line in profile.secret_read),
         native=_either(profile.json_output.native),
         json=_either(profile.json_output.commands),
+        json_on_request=_either(profile.json_output.on_request),
         whole=tuple(re.compile(pattern) for pattern in profile.argv or profile.lines),
         forms={verb: re.compile(pattern) for verb, pattern in profile.forms.items()},
         pipe_args={word: re.compile(pattern) for word, pattern in profile.pipes.args.items()},
@@ -190,13 +193,17 @@ def _verb_line(tables: Grammar, text: str) -> Meaning:
     if found == "read" and tables.secret is not None and tables.secret.fullmatch(bare):
         found = "secret-read"
     append = tables.profile.json_output.append
-    wanted = append and not pipes and tables.json is not None and tables.json.fullmatch(canonical)
+    at_once, on_request = (
+        pattern is not None and pattern.fullmatch(canonical) is not None
+        for pattern in (tables.json, tables.json_on_request)
+    )
     return Meaning(
         canonical=canonical,
         command_class=found,
         rule=f"{verb!r} is a {'diagnose' if found == 'diagnose' else 'read'} verb of {tables.profile.name}",
         native_json=tables.native is not None and tables.native.fullmatch(canonical) is not None,
-        json_line=canonical + append if wanted else "",
+        json_line=canonical + append if append and not pipes and (at_once or on_request) else "",
+        text_first=not at_once,
     )
 
 
@@ -312,7 +319,8 @@ def _inner(tables: Grammar, text: str, argv: list[str], profile: Profile) -> Mea
         raise _denied(text, f"only `{argv[0]} -c '...'` with one command", tables.profile.advice.get(argv[0], ""))
     within = read(profile, argv[2])
     line, asking = (shlex.join([argv[0], "-c", part]) if part else "" for part in (within.canonical, within.json_line))
-    return Meaning(line, within.command_class, f"{argv[0]} -c: {within.rule}", within.native_json, asking)
+    rule = f"{argv[0]} -c: {within.rule}"
+    return Meaning(line, within.command_class, rule, within.native_json, asking, within.text_first)
 
 
 def _allowed(tables: Grammar, word: str = "") -> str:

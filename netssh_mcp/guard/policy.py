@@ -42,17 +42,19 @@ class Grant:
             raise TypeError("only policy.decide makes a Grant")
 
 
-def decide(device: Device, profile: Profile, command: str, *, native_json: bool = False) -> Grant:
+def decide(device: Device, profile: Profile, command: str, *, native_json: bool = False, by_name: bool = True) -> Grant:
     """A Grant for `command` on `device`. CommandDenied with reason and nearest allowed form; InputError when empty.
 
     `native_json`: ask for the device's own JSON where the profile knows it; without it the plain form is granted.
+    `by_name`: the caller wants JSON and nothing else; otherwise a template goes first where the profile says so.
     """
     try:
         meaning = grammar.read(profile, command)
     except (CommandDenied, InputError) as refusal:
         refusal.device = device.name
         raise
-    asked = native_json and meaning.json_line != "" and len(meaning.json_line) <= profile.max_line
+    wanted = native_json and (by_name or not meaning.text_first)
+    asked = wanted and meaning.json_line != "" and len(meaning.json_line) <= profile.max_line
     return Grant(
         device=device,
         profile=profile,
@@ -65,7 +67,7 @@ def decide(device: Device, profile: Profile, command: str, *, native_json: bool 
     )
 
 
-def with_json(grant: Grant) -> Grant:
+def with_json(grant: Grant, *, by_name: bool = True) -> Grant:
     """The same command asking for the device's JSON; the same grant where the profile knows no such form."""
-    asked = decide(grant.device, grant.profile, grant.command, native_json=True)
+    asked = decide(grant.device, grant.profile, grant.command, native_json=True, by_name=by_name)
     return asked if asked.json else grant

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from netssh_mcp.model import Parse, Reply
 from netssh_mcp.services.jobs import Job, Jobs, Progress, Row, not_sent, running_answer
 from netssh_mcp.services.outputs import Outputs
 from netssh_mcp.sessions.pool import Lease, Pool
+
+log = logging.getLogger(__name__)
 
 _AT_ONCE = 100  # devices worked on at once by one call
 _MOST_ROWS = 10_000  # devices times commands in one call
@@ -143,6 +146,9 @@ class Commands:
                     answer = self._failed(row, error, ask)
                     if error.kind in ("connect", "auth", "hostkey", "algorithm"):
                         broken = error
+                except Exception as bug:  # noqa: BLE001 - the end of a job: our own bug costs one row, not the server
+                    log.exception("%s: %r failed", row.device.name, row.command[:200])
+                    answer = self._failed(row, _ours(row, bug), ask)
             await job.finish(row, answer)
 
     async def _row(self, inventory: Inventory, ask: Ask, row: Row) -> dict[str, Any]:
@@ -168,7 +174,7 @@ class Commands:
             )
             raise
         row.command = grant.command
-        return policy.with_json(grant) if ask.parse in ("auto", "json") else grant
+        return policy.with_json(grant, by_name=ask.parse == "json") if ask.parse in ("auto", "json") else grant
 
     async def _sent(
         self, hops: tuple[Device, ...], grant: Grant, ask: Ask, row: Row, *, retried: bool
@@ -286,6 +292,16 @@ class Commands:
             answer |= {"output": kept.shown, "truncated": kept.truncated, "output_id": kept.output_id}
             answer["partial"] = True
         return answer
+
+
+def _ours(row: Row, bug: Exception) -> NetsshError:
+    """What the reader is told of a bug of ours; the traceback is in the log."""
+    return NetsshError(
+        f"netssh-mcp failed ({type(bug).__name__}); this is a bug of the server, not of the device",
+        device=row.device.name,
+        effect="possible",
+        hint="The server's log has the traceback. A read command may be run again.",
+    )
 
 
 def _ms(seconds: float) -> float:
