@@ -1,0 +1,1 @@
+"""Measured against Paramiko, Netmiko, Scrapli, the bare MCP SDK and netmiko-mcp, always within one run."""

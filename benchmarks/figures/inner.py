@@ -1,0 +1,93 @@
+"""What a command costs beside the wire: the policy's decision, two audit records, the table. Best of several batches."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterator
+
+from benchmarks.measure import Bench, fastest
+from benchmarks.report import Figure, compared
+from netssh_mcp.guard import policy
+from netssh_mcp.guard.audit import Audit
+from netssh_mcp.knowledge.inventory import InventorySource
+from netssh_mcp.knowledge.parsing import Parsers
+from netssh_mcp.knowledge.profiles import Profiles
+from netssh_mcp.lab.device import DeviceSpec
+from tests.devices.house import write_inventory
+
+_TIMES = 2_000
+_ROUTES = 130  # as many as the routers of the real lab have
+
+
+def run(bench: Bench) -> Iterator[Figure]:
+    """Each against the least that does something of the kind."""
+    folder = bench.subfolder("inner")
+    specs = [DeviceSpec("r1", "cisco_ios"), DeviceSpec("f1", "frr")]
+    inventory = write_inventory({"r1": 22, "f1": 22}, specs, folder)
+    profiles = Profiles.load(None)
+    source = InventorySource([inventory], profiles.platforms)
+    times = bench.rounds(_TIMES)
+
+    line = "show ip route vrf MGMT | include 192.0.2"
+    device, profile = source.current().device("r1"), profiles.get("cisco_ios")
+    numbers = itertools.count()  # never the same line: a decision remembered is not one made
+    decision = fastest(lambda: policy.decide(device, profile, f"{line}.{next(numbers)}"), times=times) * 1e6
+    split = fastest(line.split, times=times) * 1e6
+    yield compared("policy decision", decision, "us", "str.split of the line", split, absolute=50)
+
+    yield _audit(bench, times)
+
+    profile, parsers = profiles.get("frr"), Parsers(None)
+    text = _HEAD + "".join(_ROUTE.format(n=n) for n in range(_ROUTES))
+    parsed = parsers.parse(profile, "show ip route", text, "textfsm")
+    assert parsed.table is not None
+    assert len(parsed.table.rows) == _ROUTES
+    rows = [dict(zip(parsed.table.columns, row, strict=True)) for row in parsed.table.rows]
+    as_json = json.dumps(rows)
+    few = max(5, times // 200)
+    textfsm = fastest(lambda: parsers.parse(profile, "show ip route", text, "textfsm"), times=few) * 1e3
+    lines = fastest(text.splitlines, times=times) * 1e3
+    yield compared(f"TextFSM, show ip route, {_ROUTES} rows", textfsm, "ms", "str.splitlines", lines)
+    ours = fastest(lambda: parsers.parse(profile, "show ip route", as_json, "json", native_json=True), times=few) * 1e3
+    bare = fastest(lambda: json.loads(as_json), times=few) * 1e3
+    yield compared(f"JSON, the same {_ROUTES} rows", ours, "ms", "json.loads", bare)
+
+
+def _audit(bench: Bench, times: int) -> Figure:
+    folder = bench.subfolder("audit")
+    audit = Audit(folder / "audit.jsonl")
+
+    def both() -> None:
+        decision = audit.record_decision(
+            device="r1", command="show clock", command_class="read", verdict="allow", rule="show"
+        )
+        audit.record_outcome(decision, outcome="ok", received=30, seconds=0.001)
+
+    plain = os.open(folder / "plain", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    record = b"x" * 350 + b"\n"
+
+    def write_two() -> None:
+        os.write(plain, record)
+        os.write(plain, record)
+
+    try:
+        recorded = fastest(both, times=times) * 1e6
+        written = fastest(write_two, times=times) * 1e6
+    finally:
+        audit.close()
+        os.close(plain)
+    return compared("audit, decision and outcome", recorded, "us", "two plain writes", written)
+
+
+_HEAD = """\
+Codes: K - kernel route, C - connected, L - local, S - static,
+       R - RIP, O - OSPF, I - IS-IS, B - BGP, E - EIGRP, N - NHRP,
+       T - Table, v - VNC, V - VNC-Direct, A - Babel, F - PBR,
+       f - OpenFabric,
+       > - selected route, * - FIB route, q - queued, r - rejected, b - backup
+       t - trapped, o - offload failure
+
+"""
+_ROUTE = "B>* 203.0.{n}.0/24 [200/0] via 198.18.1.{n}, eth0, weight 1, 00:12:42\n"
