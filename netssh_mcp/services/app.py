@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from netssh_mcp.errors import NetsshError
 from netssh_mcp.guard.audit import Audit
 from netssh_mcp.knowledge.inventory import Device, InventorySource
 from netssh_mcp.knowledge.parsing import Parsers
@@ -43,6 +44,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
     inventory = InventorySource(settings.inventory, profiles.platforms)
     outputs = Outputs(cap=settings.output_cap, spill_dir=settings.spill)
     pool = Pool(_opener(settings), byte_limit=BYTE_LIMIT)
+    failure: NetsshError | None = None
     with contextlib.ExitStack() as stack:
         stack.callback(outputs.close)
         audit = Audit(settings.audit) if settings.audit else None
@@ -62,9 +64,14 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             )
             try:
                 yield App(settings, commands, Devices(inventory, profiles, pool), outputs, jobs, pool)
+            except NetsshError as error:
+                failure = error  # raised outside: a task group would wrap it
             finally:
-                await pool.aclose()
+                with anyio.CancelScope(shield=True):
+                    await pool.aclose()
                 tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 def _opener(settings: Settings) -> _Open:

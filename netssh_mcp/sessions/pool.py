@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import logging
+import hmac
+import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import anyio
+import anyio.to_thread
 
-from netssh_mcp.errors import AuthenticationFailed
+from netssh_mcp.errors import AuthenticationFailed, NetsshError
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.sessions.session import Session, in_thread
-from netssh_mcp.wire.turn import Connection, Turn
-
-log = logging.getLogger(__name__)
+from netssh_mcp.wire.turn import Connection, Turn, not_sent
 
 _THREADS = 1024  # commands under way at once in one server; each has a worker thread while it runs
 _LOGINS = 64  # logins under way at once: key exchange is CPU work on both sides
@@ -41,16 +41,35 @@ class Lease:
     reconnected: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Slot:
-    """One device's sessions."""
+    """The sessions of one device, as one version of the inventory has it."""
 
+    hops: tuple[Device, ...]
     room: anyio.Semaphore
     login: anyio.Lock = field(default_factory=anyio.Lock)
     idle: list[Session] = field(default_factory=list)
     busy: set[Session] = field(default_factory=set)
     lost: bool = False  # a session of this device ended unasked since the last login
-    refused: tuple[Device, float, AuthenticationFailed] | None = None
+    retired: bool = False  # the inventory has another entry now: what comes back is closed
+
+    def retire(self) -> None:
+        """Use none of its sessions again."""
+        self.retired = True
+        while self.idle:
+            self.idle.pop().close()
+
+
+@dataclass(slots=True)
+class _Account:
+    """What is known of one device's credentials. One login at a time until they have worked once."""
+
+    device: Device
+    trial: anyio.Lock = field(default_factory=anyio.Lock)
+    accepted: bool = False
+    refused: AuthenticationFailed | None = None
+    refused_at: float = 0.0
+    tried: bytes = b""  # which secrets were refused, as a keyed digest
 
 
 class Pool:
@@ -65,7 +84,10 @@ class Pool:
         self._open_connection = open_connection
         self._byte_limit = byte_limit
         self._slots: dict[str, _Slot] = {}
+        self._accounts: dict[str, _Account] = {}
         self._numbers = 0
+        self._closed = False
+        self._key = secrets.token_bytes(16)
         self.threads = anyio.CapacityLimiter(_THREADS)
         self._logins = anyio.CapacityLimiter(_LOGINS)
 
@@ -83,18 +105,19 @@ class Pool:
     ) -> AsyncIterator[Lease]:
         """A session of the last of `hops`, held alone until the block ends; waits for one where the cap is reached.
 
-        `fresh` asks for a new login in place of an idle session. Raises ConnectError.
+        `fresh` asks for a new login in place of an idle session. `turn.cancel()` ends the waiting, too.
+        Raises ConnectError, CommandInterrupted.
         """
-        device = hops[-1]
-        slot = self._slots.setdefault(device.name, _Slot(anyio.Semaphore(device.max_sessions)))
+        slot = self._slot(hops)
         asked = time.monotonic()
-        async with slot.room:
+        await _waited(slot.room.acquire, hops[-1], turn)
+        try:
             queued = time.monotonic() - asked
-            session = None if fresh else self._idle(slot, device)
+            session = None if fresh else self._idle(slot)
             reconnected, connecting = False, 0.0
             if session is None:
                 reconnected, began = slot.lost, time.monotonic()
-                session = await self._login(slot, hops, profile, turn)
+                session = await self._login(slot, profile, turn)
                 connecting = time.monotonic() - began
             slot.busy.add(session)
             try:
@@ -102,73 +125,136 @@ class Pool:
             finally:
                 slot.busy.discard(session)
                 self._give_back(slot, session)
+        finally:
+            slot.room.release()
 
-    def _idle(self, slot: _Slot, device: Device) -> Session | None:
+    def _slot(self, hops: tuple[Device, ...]) -> _Slot:
+        """The device's slot; a new one when its entry, or that of a jump host, has changed."""
+        name = hops[-1].name
+        slot = self._slots.get(name)
+        if slot is None or slot.hops != hops:
+            if slot is not None:
+                slot.retire()  # its sessions are another host's, or another user's
+            slot = self._slots[name] = _Slot(hops, anyio.Semaphore(hops[-1].max_sessions))
+        return slot
+
+    def _idle(self, slot: _Slot) -> Session | None:
         while slot.idle:
             session = slot.idle.pop()
-            if session.device != device:
-                session.close()  # the inventory entry changed: its sessions are another host's, or another user's
-            elif session.usable:
+            if session.usable:
                 return session
-            else:
-                slot.lost = True
-                session.close()
+            slot.lost = True
+            session.close()
         return None
 
     def _give_back(self, slot: _Slot, session: Session) -> None:
-        if session.usable:
+        if session.usable and not slot.retired and not self._closed:
             slot.idle.append(session)
-        else:
-            slot.lost = True
-            session.close()
+            return
+        slot.lost = slot.lost or not session.usable
+        session.close()
 
-    async def _login(self, slot: _Slot, hops: tuple[Device, ...], profile: Profile, turn: Turn) -> Session:
-        device = hops[-1]
-        async with slot.login:
-            self._refuse_again(slot, device)
-            try:
-                connection = await in_thread(
-                    lambda: self._open_connection(hops, profile, turn=turn, byte_limit=self._byte_limit),
-                    turn,
-                    self._logins,
-                )
-            except AuthenticationFailed as error:
-                slot.refused = (device, time.monotonic(), error)
-                raise
-        slot.lost, slot.refused = False, None
+    # -- login ---------------------------------------------------------------------------------------------------
+
+    async def _login(self, slot: _Slot, profile: Profile, turn: Turn) -> Session:
+        device = slot.hops[-1]
+        accounts = [self._account(hop) for hop in slot.hops]
+        async with AsyncExitStack() as held:
+            await _waited(slot.login.acquire, device, turn)
+            held.callback(slot.login.release)
+            for account in accounts:
+                if not account.accepted:
+                    await _waited(account.trial.acquire, device, turn)
+                    held.callback(account.trial.release)
+                await self._refuse_again(account)
+            connection = await self._connected(slot, profile, turn)
+        for account in accounts:
+            account.accepted, account.refused = True, None
+        slot.lost = False
         self._numbers += 1
         return Session(self._numbers, device, connection)
 
-    def _refuse_again(self, slot: _Slot, device: Device) -> None:
-        if slot.refused is None:
+    async def _connected(self, slot: _Slot, profile: Profile, turn: Turn) -> Connection:
+        while slot.idle and len(slot.idle) + len(slot.busy) >= slot.hops[-1].max_sessions:
+            slot.idle.pop(0).close()  # a fresh session takes an idle one's place
+        try:
+            return await in_thread(
+                lambda: self._open_connection(slot.hops, profile, turn=turn, byte_limit=self._byte_limit),
+                turn,
+                self._logins,
+                orphaned=lambda connection: connection.close(),
+            )
+        except AuthenticationFailed as error:
+            account = next((self._account(hop) for hop in slot.hops if hop.name == error.device), None)
+            if account is not None and not error.retryable:
+                account.accepted, account.refused, account.refused_at = False, error, time.monotonic()
+                account.tried = await self._digest(account.device)
+            raise
+
+    def _account(self, device: Device) -> _Account:
+        account = self._accounts.get(device.name)
+        if account is None or account.device != device:
+            account = self._accounts[device.name] = _Account(device)
+        return account
+
+    async def _refuse_again(self, account: _Account) -> None:
+        """No second try with the same secrets; another entry, or another content of its references, lifts that."""
+        error = account.refused
+        if error is None:
             return
-        entry, since, error = slot.refused
-        left = _REFUSED_FOR - (time.monotonic() - since)
-        if entry != device or left <= 0:
-            slot.refused = None
+        left = _REFUSED_FOR - (time.monotonic() - account.refused_at)
+        if left <= 0 or await self._digest(account.device) != account.tried:
+            account.refused = None
             return
         raise AuthenticationFailed(
             f"not tried again: {error.message}",
-            device=device.name,
-            hint="The device refused these credentials once. Correct them in the inventory (that lifts this at once), "
-            f"or wait {left / 60:.0f} min; trying on would lock the account.",
+            device=account.device.name,
+            hint="The device refused these credentials once. Correct them in the inventory or where it refers to (that "
+            f"lifts this at once), or wait {max(1, round(left / 60))} min; trying on would lock the account.",
         )
+
+    async def _digest(self, device: Device) -> bytes:
+        """Tells two contents of a device's secrets apart and says nothing else of them; b"" when one is not there."""
+
+        def digest() -> bytes:
+            try:
+                values = [secret.reveal() for _, secret in sorted(device.secrets.items())]
+            except NetsshError:
+                return b""
+            return hmac.digest(self._key, "\0".join(values).encode(), "sha256")
+
+        return await anyio.to_thread.run_sync(digest, limiter=self.threads)
+
+    # -- the end -------------------------------------------------------------------------------------------------
 
     async def sweep(self) -> None:
         """Close sessions that were idle for longer than their device's `idle_timeout`; runs until cancelled."""
         while True:
             await anyio.sleep(_SWEEP)
-            now = time.monotonic()
-            for slot in self._slots.values():
-                for session in list(slot.idle):
-                    if not session.usable or now - session.used_at > session.device.idle_timeout:
-                        slot.idle.remove(session)
-                        slot.lost = slot.lost or not session.usable
-                        session.close()
+            self.expire(time.monotonic())
+
+    def expire(self, now: float) -> None:
+        """Close what is idle for too long at `now` (monotonic), and what has ended by itself."""
+        for slot in self._slots.values():
+            for session in list(slot.idle):
+                if not session.usable or now - session.used_at > session.device.idle_timeout:
+                    slot.idle.remove(session)
+                    slot.lost = slot.lost or not session.usable
+                    session.close()
 
     async def aclose(self) -> None:
-        """Close everything; bounded, and safe to call while commands run (they end with SessionLost)."""
-        everything = [session for session, _ in self.sessions()]
-        self._slots.clear()
-        for session in everything:
+        """Close everything; waits for nothing, and safe to call while commands run (they end with SessionLost)."""
+        self._closed = True
+        for session, _ in self.sessions():
             session.close()
+        self._slots.clear()
+
+
+async def _waited(acquire: Callable[[], Awaitable[object]], device: Device, turn: Turn) -> None:
+    """Acquire, or raise CommandInterrupted as soon as the turn is cancelled (which the event loop's thread does)."""
+    with anyio.CancelScope() as scope:
+        turn.bind(scope.cancel)
+        await acquire()
+    turn.unbind()
+    if scope.cancelled_caught:
+        raise not_sent(device.name, "the command")

@@ -9,12 +9,12 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import anyio
 import anyio.to_thread
 
-from netssh_mcp.errors import CommandRejected, DeviceError, SessionError, SessionLost
+from netssh_mcp.errors import CommandInterrupted, CommandRejected, CommandTimeout, DeviceError, OutputTooLarge
 from netssh_mcp.guard.policy import Grant
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.refusals import refusal
@@ -23,26 +23,68 @@ from netssh_mcp.wire.turn import Connection, Turn
 
 T = TypeVar("T")
 
+_PATIENCE = 5.0  # seconds that a thread gets to answer a cancel; a command needs under one, a name lookup may not
 
-async def in_thread(work: Callable[[], T], turn: Turn, limiter: anyio.CapacityLimiter) -> T:
+
+class _Handover(Generic[T]):
+    """One piece of work in a thread, and who takes care of its result: the waiting task, or nobody any more."""
+
+    def __init__(self, work: Callable[[], T], orphaned: Callable[[T], None] | None) -> None:
+        self._work = work
+        self._orphaned = orphaned
+        self._lock = threading.Lock()
+        self._left = False
+        self._begun = False
+        self._result: tuple[T, ...] = ()
+        self.finished = threading.Event()
+
+    def run(self) -> T:
+        """In the thread."""
+        with self._lock:
+            if self._left:
+                raise RuntimeError("nobody waits for this any more")
+            self._begun = True
+        try:
+            result = self._work()
+            with self._lock:
+                self._result = (result,)
+            self._dispose()
+            return result
+        finally:
+            self.finished.set()
+
+    def leave(self) -> bool:
+        """In the task, once: the result is not wanted. Whether the thread has begun, so that it must be waited for."""
+        with self._lock:
+            self._left = True
+        self._dispose()
+        return self._begun
+
+    def _dispose(self) -> None:
+        with self._lock:
+            unwanted = self._result if self._left else ()
+            self._result = () if self._left else self._result
+        if self._orphaned is not None:
+            for result in unwanted:
+                self._orphaned(result)
+
+
+async def in_thread(
+    work: Callable[[], T], turn: Turn, limiter: anyio.CapacityLimiter, *, orphaned: Callable[[T], None] | None = None
+) -> T:
     """Run blocking work in a worker thread. A cancel goes to the device by `turn`, and the thread is waited for.
 
-    The work answers a cancel quickly by itself: it looks at `turn` each time before it sleeps.
+    The work answers a cancel quickly by itself: it looks at `turn` each time before it sleeps. `orphaned` gets a
+    result that came too late for the cancelled task.
     """
-    finished = threading.Event()
-
-    def run() -> T:
-        try:
-            return work()
-        finally:
-            finished.set()
-
+    handover = _Handover(work, orphaned)
     try:
-        return await anyio.to_thread.run_sync(run, abandon_on_cancel=True, limiter=limiter)
+        return await anyio.to_thread.run_sync(handover.run, abandon_on_cancel=True, limiter=limiter)
     except anyio.get_cancelled_exc_class():
         turn.cancel()
-        with anyio.CancelScope(shield=True), anyio.move_on_after(5.0):
-            await anyio.to_thread.run_sync(finished.wait, 5.0)
+        if handover.leave() and not handover.finished.is_set():
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(handover.finished.wait, _PATIENCE, limiter=anyio.CapacityLimiter(1))
         raise
 
 
@@ -58,6 +100,7 @@ class Session:
         self.commands_run = 0
         self.last_command = ""
         self.state: SessionState = "clean"
+        self._at_prompt = True
 
     @property
     def usable(self) -> bool:
@@ -74,28 +117,26 @@ class Session:
             raise TypeError("Session.run takes a Grant, and only the policy makes one")
         self.state, self.last_command = "running", grant.command
         self.commands_run += 1
-        connection = self.connection
+        self._at_prompt = False
         deadline = time.monotonic() + timeout
-        logs = any(re.fullmatch(pattern, grant.command) for pattern in grant.profile.log_commands)
-
-        def work() -> Reply:
-            return connection.run(grant.line, deadline=deadline, turn=turn, reads_logs=logs)
-
         try:
-            reply = await in_thread(work, turn, limiter)
-            self.state = "clean"
-        except SessionLost:
-            self.state = "dead"
-            raise
-        except SessionError:
-            # The driver stopped the command and proved the prompt again, or closed the connection.
-            self.state = "clean" if connection.alive else "dead"
-            raise
+            reply = await in_thread(lambda: self._exchange(grant, deadline, turn), turn, limiter)
         finally:
-            if self.state == "running":  # cancelled: the thread has stopped the command or closed the connection
-                self.state = "clean" if connection.alive else "dead"
+            # A thread that is not back by now (it did not answer a cancel) has not set `_at_prompt`.
             self.used_at = time.monotonic()
+            self.state = "clean" if self._at_prompt and self.connection.alive else "dead"
         return _checked(grant, reply)
+
+    def _exchange(self, grant: Grant, deadline: float, turn: Turn) -> Reply:
+        """In the thread. Only what leaves a proven prompt lets the session live on."""
+        logs = any(re.fullmatch(pattern, grant.command) for pattern in grant.profile.log_commands)
+        try:
+            reply = self.connection.run(grant.line, deadline=deadline, turn=turn, reads_logs=logs)
+        except (CommandTimeout, CommandInterrupted, OutputTooLarge):
+            self._at_prompt = True  # it was stopped and the prompt proven again, or else the connection is closed
+            raise
+        self._at_prompt = True
+        return reply
 
     def close(self) -> None:
         """Close the connection without waiting for the device."""

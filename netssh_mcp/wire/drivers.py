@@ -19,6 +19,7 @@ from netmiko.channel import Channel
 from netmiko.exceptions import ReadTimeout
 
 from netssh_mcp.knowledge.profiles import Profile
+from netssh_mcp.wire.framing import Prompt
 from netssh_mcp.wire.reader import Reader
 from netssh_mcp.wire.sync import prove_prompt
 from netssh_mcp.wire.text import clean, last_line
@@ -51,11 +52,13 @@ class ReaderChannel(Channel):
 
 
 class EventReads(BaseConnection):
-    """Replaces Netmiko's polling reads by reads that sleep until bytes arrive; everything else is the vendor's class."""
+    """Netmiko's polling reads replaced by reads that sleep until bytes arrive; all else is the vendor's class."""
 
     reader: Reader
     profile: Profile
     deadline: float
+    proven: Prompt | None = None  # by the last `find_prompt`, when the reader had counted `proven_at` writes
+    proven_at: int = -1
     _held: str = ""
 
     def attach(self, reader: Reader, profile: Profile, deadline: float) -> None:
@@ -137,7 +140,15 @@ class EventReads(BaseConnection):
     def find_prompt(self, delay_factor: float = 1.0, pattern: str | None = None) -> str:
         """The prompt, proven by a nonce where the platform has comments."""
         seen = self.clear_buffer()
-        return prove_prompt(self.reader, self.profile, self._until(10.0), before=seen).line.strip()
+        prompt = prove_prompt(self.reader, self.profile, self._until(10.0), before=seen)
+        if not prompt.comments:  # see Login: this device refuses comments
+            self.profile = self.profile.model_copy(update={"comment": "", "pipelined": False})
+            prompt = prove_prompt(self.reader, self.profile, self._until(10.0))
+        self.proven, self.proven_at = prompt, self.reader.writes
+        return prompt.line.strip()
+
+    def asa_login(self) -> None:
+        """Nothing: ASA's second login types the password again. Enable mode is `Login`'s, with its own secret."""
 
     def _test_channel_read(self, count: int = 40, pattern: str = "") -> str:
         return self.read_until_pattern(pattern=pattern or r"\S", read_timeout=20)
@@ -149,7 +160,7 @@ def _class_of(device_type: str) -> type[EventReads]:
     return type(f"EventDriven{vendor.__name__}", (EventReads, vendor), {})
 
 
-def driver(device_type: str, *, username: str, password: str, **more: Any) -> EventReads:
+def driver(device_type: str, *, username: str, password: str) -> EventReads:
     """A Netmiko connection of this type that is not connected: `attach` gives it its channel.
 
     `allow_auto_change` is off: no login writes configuration where the driver can be told not to.
@@ -162,15 +173,9 @@ def driver(device_type: str, *, username: str, password: str, **more: Any) -> Ev
         auto_connect=False,
         allow_auto_change=False,
         fast_cli=True,
-        **more,
     )
 
 
 def needs_password(device_type: str) -> bool:
     """Whether this driver has a login dialogue of its own inside the channel (Cisco WLC and its like)."""
     return _class_of(device_type).special_login_handler is not BaseConnection.special_login_handler
-
-
-def handles_login(connection: EventReads) -> bool:
-    """The same, for a driver at hand."""
-    return type(connection).special_login_handler is not BaseConnection.special_login_handler

@@ -14,6 +14,7 @@ import paramiko
 from netssh_mcp.errors import (
     CommandInterrupted,
     CommandTimeout,
+    Effect,
     NetsshError,
     OutputTooLarge,
     PromptNotFound,
@@ -26,17 +27,70 @@ from netssh_mcp.model import Reply
 from netssh_mcp.wire.framing import Prompt, new_nonce
 from netssh_mcp.wire.reader import Reader
 from netssh_mcp.wire.text import clean
-from netssh_mcp.wire.turn import Turn
+from netssh_mcp.wire.transport import Link
+from netssh_mcp.wire.turn import Turn, not_sent
 
 _STOP = 0.8  # seconds that stopping a command may take before the session is given up
 # Traps are reset in children: INT reaches the command and spares the shell. The rest keeps output parseable.
 _SETUP = "trap : INT; PS1=; export LC_ALL=C PAGER=cat SYSTEMD_PAGER=cat; unset HISTFILE"
 
+_MARK = 64  # bytes at the end of a stream in which its end marker stands
+
+
+class _Streams:
+    """What a command printed, and the marker that ends each of its two streams."""
+
+    def __init__(self, marker: str) -> None:
+        self.out, self.err = bytearray(), bytearray()
+        self._marker = marker
+        self._out_end = re.compile(rb"\n%s (\d+)\n\Z" % marker.encode())
+        self._err_end = b"\n%s\n" % marker.encode()
+
+    def marks(self, status: str) -> str:
+        """The shell line that prints the markers; on stdout with `status`."""
+        return f"printf '\\n%s %s\\n' {self._marker} {status}; printf '\\n%s\\n' {self._marker} >&2\n"
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return len(self.out) + len(self.err)
+
+    def take(self, reader: Reader) -> bool:
+        """Read what is there; whether anything was. Raises SessionLost when the stream has ended."""
+        before = self.size
+        self.err += reader.take_stderr()
+        try:
+            self.out += reader.take()
+        except SessionLost:
+            while more := reader.take_stderr():
+                self.err += more
+            raise
+        return self.size > before
+
+    def ended(self) -> bool:
+        """Both markers stand last."""
+        return self.err.endswith(self._err_end) and self._out_end.search(self.out, self._tail()) is not None
+
+    def _tail(self) -> int:
+        return max(0, len(self.out) - _MARK)
+
+    def cut(self) -> int:
+        """Take the markers off; the exit status."""
+        match = self._out_end.search(self.out, self._tail())
+        assert match is not None
+        status, start = int(match[1]), match.start()
+        del self.out[start:], self.err[-len(self._err_end) :]
+        return status
+
+    def partial(self) -> str:
+        """The text so far. May be called from another thread."""
+        return clean(bytes(self.out)) + clean(bytes(self.err))
+
 
 class LinuxConnection:
     """A shell and the one command that may be under way. Blocking; one thread at a time owns it."""
 
-    def __init__(self, device: Device, profile: Profile, transport: paramiko.Transport, *, byte_limit: int) -> None:
+    def __init__(self, device: Device, profile: Profile, link: Link, *, byte_limit: int) -> None:
         self.device = device
         self.profile = profile
         self.byte_limit = byte_limit
@@ -44,12 +98,12 @@ class LinuxConnection:
         self.prompt = Prompt("")
         self.mode = "shell"
         self.pid = 0
-        self._transport = transport
+        self._link = link
         self._reader: Reader | None = None
 
     def open(self, deadline: float, turn: Turn) -> None:
         """Start /bin/sh and learn its process group, which is how its commands are stopped."""
-        channel = self._transport.open_session(timeout=max(0.1, deadline - time.monotonic()))
+        channel = self._link.transport.open_session(timeout=max(0.1, deadline - time.monotonic()))
         channel.exec_command("exec /bin/sh")
         self._reader = Reader(channel, self.device.name)
         turn.bind(self._reader.wake.set)
@@ -74,40 +128,30 @@ class LinuxConnection:
         del reads_logs  # nothing arrives unasked on pipes
         reader = self._require()
         started = time.monotonic()
-        marker = new_nonce()
-        out, err = bytearray(), bytearray()
-        turn.partial = lambda: clean(bytes(out)) + clean(bytes(err))
+        streams = _Streams(new_nonce())
         turn.bind(reader.wake.set)
-        reader.write(
-            f"{line} </dev/null\n_s=$?; printf '\\n%s %s\\n' {marker} $_s; printf '\\n%s\\n' {marker} >&2\n".encode()
-        )
+        if turn.cancelled:
+            raise not_sent(self.device.name, repr(line))
+        turn.partial = streams.partial
         try:
-            status = self._until_marker(reader, marker, out, err, deadline, turn)
+            reader.write(f"{line} </dev/null\n_s=$?; {streams.marks('$_s')}".encode())
+            self._until_marker(reader, streams, deadline, turn)
         except NetsshError as error:
-            error.partial = error.partial or turn.partial()
+            error.partial = error.partial or streams.partial()
             raise
-        return Reply(clean(out), "proven", exit_status=status, stderr=clean(err), seconds=time.monotonic() - started)
+        finally:
+            turn.partial = str  # a turn lives as long as its job: it must not keep the raw bytes
+        status = streams.cut()
+        seconds = time.monotonic() - started
+        return Reply(clean(streams.out), "proven", exit_status=status, stderr=clean(streams.err), seconds=seconds)
 
-    def _until_marker(
-        self, reader: Reader, marker: str, out: bytearray, err: bytearray, deadline: float, turn: Turn
-    ) -> int:
-        end = re.compile(rb"\n%s (\d+)\n\Z" % marker.encode())
-        err_end = b"\n%s\n" % marker.encode()
-        while True:
-            while True:
-                more_err = reader.take_stderr()
-                data = reader.take()
-                out += data
-                err += more_err
-                if not data and not more_err:
-                    break
-                if len(out) + len(err) > self.byte_limit:
+    def _until_marker(self, reader: Reader, streams: _Streams, deadline: float, turn: Turn) -> None:
+        while not streams.ended():
+            while streams.take(reader):
+                if streams.size > self.byte_limit:
                     raise self._given_up(OutputTooLarge, f"more than {self.byte_limit} bytes came back")
-            match = end.search(out, max(0, len(out) - 40))
-            if match and err.endswith(err_end):
-                status = int(match.group(1))
-                del out[match.start() :], err[len(err) - len(err_end) :]
-                return status
+            if streams.ended():
+                return
             if turn.cancelled:
                 raise self._given_up(CommandInterrupted, "the call was cancelled")
             left = deadline - time.monotonic()
@@ -117,44 +161,62 @@ class LinuxConnection:
 
     def _given_up(self, error: type[SessionError], reason: str) -> SessionError:
         """Signal the command's process group over a second channel; say whether it really stopped."""
-        stopped = self._signal("INT") or self._signal("KILL")
+        after, hint = "it was stopped", "Raise `timeout`, or narrow the command."
+        stopped = self._interrupted()
         if not stopped:
+            stopped = self._killed()
             self.close()
-        after = (
-            "it was stopped"
-            if stopped
-            else "stopping it was not confirmed, and the session was closed; it may still run"
-        )
-        return error(
-            f"{reason}; {after}",
-            device=self.device.name,
-            hint="Raise `timeout`, or narrow the command." if stopped else f"Look at process group {self.pid} there.",
-        )
+            after = "it was killed, and the shell with it; the next command opens a new session"
+        if not stopped:
+            after = "stopping it was not confirmed, and the session was closed; it may still run"
+            hint = f"Look at process group {self.pid} there."
+        effect: Effect | None = "none" if stopped and error is not CommandTimeout else None
+        return error(f"{reason}; {after}", device=self.device.name, hint=hint, effect=effect)
 
-    def _signal(self, name: str) -> bool:
-        """Send a signal to what the shell runs; True when the shell answers a fresh marker afterwards."""
+    def _interrupted(self) -> bool:
+        """INT to the whole process group; the shell traps it. True when the shell answers a fresh marker afterwards."""
         reader = self._require()
         until = time.monotonic() + _STOP / 2
-        # INT goes to the whole group (the shell traps it); KILL only to the shell's children.
-        command = f"kill -INT -- -{self.pid}" if name == "INT" else f"pkill -KILL -P {self.pid}"
+        streams = _Streams(new_nonce())
         try:
-            channel = self._transport.open_session(timeout=_STOP / 2)
-            channel.exec_command(command)
-            marker = new_nonce()
-            reader.write(f"printf '\\n%s\\n' {marker}; printf '\\n%s\\n' {marker} >&2\n".encode())
-            out, err = bytearray(), bytearray()
-            end = b"\n%s\n" % marker.encode()
-            while not (out.endswith(end) and err.endswith(end)):
-                err += reader.take_stderr()
-                out += reader.take()
-                if time.monotonic() >= until:
-                    return False
-                if not (out.endswith(end) and err.endswith(end)):
+            signal = self._signal("INT")
+            reader.write(streams.marks("0").encode())
+            while not streams.ended():
+                if not streams.take(reader):
+                    if time.monotonic() >= until:
+                        return False
                     reader.wait(until - time.monotonic())
-            channel.close()
+                del streams.out[:-_MARK], streams.err[:-_MARK]
+            signal.close()
         except (SessionLost, OSError, EOFError, paramiko.SSHException):
             return False
         return True
+
+    def _killed(self) -> bool:
+        """KILL to the whole process group. True when the shell's channel ended, as it does when nothing is left."""
+        reader = self._require()
+        until = time.monotonic() + _STOP / 2
+        streams = _Streams(new_nonce())
+        try:
+            self._signal("KILL")
+            while time.monotonic() < until:
+                if not streams.take(reader):
+                    reader.wait(until - time.monotonic())
+                del streams.out[:], streams.err[:]
+        except SessionLost:
+            return bool(reader.channel.exit_status_ready() or reader.channel.eof_received)
+        except (OSError, EOFError, paramiko.SSHException):
+            return False
+        return False
+
+    def _signal(self, name: str) -> paramiko.Channel:
+        if not self.pid:
+            raise paramiko.SSHException("the shell's process group is not known")
+        channel = self._link.transport.open_session(timeout=_STOP / 2)
+        channel.settimeout(_STOP / 2)
+        # /bin/sh, because the login shell may be any; its built-in kill, because procps may be absent.
+        channel.exec_command(f"exec /bin/sh -c 'kill -s {name} -- -{self.pid}'")
+        return channel
 
     @property
     def alive(self) -> bool:
@@ -162,10 +224,8 @@ class LinuxConnection:
         return self._reader is not None and self._reader.alive()
 
     def close(self) -> None:
-        """Close the channel and the connection; never waits for the host."""
-        if self._reader is not None:
-            self._reader.channel.close()
-        self._transport.close()
+        """Close the connection, jump hosts included; never waits for the host."""
+        self._link.close()
 
     def _require(self) -> Reader:
         if self._reader is None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from netssh_mcp.errors import NetsshError, SessionError
+import paramiko
+from netmiko.exceptions import NetmikoBaseException, ReadTimeout
+
+from netssh_mcp.errors import AuthenticationFailed, NetsshError, PromptNotFound, SessionLost, Unreachable
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.linux import LinuxConnection
 from netssh_mcp.wire.network import NetworkConnection
-from netssh_mcp.wire.transport import Opening, connect
+from netssh_mcp.wire.transport import Link, connect
 from netssh_mcp.wire.turn import Connection, Turn
 
 # Paramiko reports from its own threads, with tracebacks; what matters of it comes back as our errors.
@@ -27,41 +31,67 @@ def open_connection(
     """Log in to the last of `hops` and make it ready: shell, preparation, proven prompt.
 
     `connect_timeout` of the device bounds the TCP connection and login, and once more the preparation.
-    Raises ConnectError or PromptNotFound; nothing is left open then.
+    Raises ConnectError or PromptNotFound; nothing is left open then. A cancel breaks it off at any point.
     """
     device = hops[-1]
-    opening = Opening()
-    turn.bind(opening.abort)
-    transport = connect(hops, host_keys, time.monotonic() + device.connect_timeout, opening)
+    link = Link()
+    turn.bind(link.close)
+    connect(hops, host_keys, time.monotonic() + device.connect_timeout, link)
     kind = LinuxConnection if profile.driver == "linux" else NetworkConnection
-    connection: Connection = kind(device, profile, transport, byte_limit=byte_limit)
+    connection: Connection = kind(device, profile, link, byte_limit=byte_limit)
     try:
-        with translated(device):
+        with _translated(device):
             connection.open(time.monotonic() + device.connect_timeout, turn)
     except BaseException:
-        opening.abort()
+        link.close()
         raise
     return connection
 
 
-class translated:  # noqa: N801  (reads as a word of the with statement)
-    """Netmiko's and Paramiko's own exceptions while a driver prepares a session become ours, most specific first."""
-
-    def __init__(self, device: Device) -> None:
-        self.device = device
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        if error is None or isinstance(error, NetsshError) or not isinstance(error, Exception):
-            return
-        raise SessionError(
-            f"the session could not be prepared ({type(error).__name__}: {str(error).strip().splitlines()[:1]})",
-            device=self.device.name,
+@contextlib.contextmanager
+def _translated(device: Device) -> Iterator[None]:
+    """Netmiko's and Paramiko's own exceptions while a session is prepared become ours, most specific first."""
+    try:
+        yield
+    except SessionLost as error:
+        raise Unreachable(
+            f"logged in, but the session ended at once: {error.message}",
+            device=device.name,
+            partial=error.partial,
+            hint="Its sessions may all be in use, or this user may have no shell there.",
+        ) from error
+    except NetsshError:
+        raise
+    except paramiko.ChannelException as error:
+        raise Unreachable(
+            f"logged in, but the device refused a shell ({error.text})",
+            device=device.name,
+            hint="Its sessions may all be in use: lower `max_sessions`, or close some there.",
+        ) from error
+    except paramiko.AuthenticationException as error:  # Netmiko's, of a login dialogue inside the shell
+        raise AuthenticationFailed(
+            f"login as {device.username!r} refused in the device's own dialogue",
+            device=device.name,
+            hint="Check this host's username and `password` reference; they are not tried again for a while.",
+        ) from error
+    except (ReadTimeout, NetmikoBaseException, ValueError) as error:
+        raise PromptNotFound(
+            f"the session could not be prepared ({_first_line(error)})",
+            device=device.name,
             effect="none",
             hint="Check the platform in the inventory; the device did not answer as that platform does.",
         ) from error
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise Unreachable(
+            f"logged in, but no shell was opened ({_first_line(error)})",
+            device=device.name,
+            hint="Check that this user may open a shell on the device.",
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0][:200]}" if text else type(error).__name__
 
 
 def warm() -> None:

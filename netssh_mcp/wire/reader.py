@@ -10,6 +10,7 @@ import paramiko
 from netssh_mcp.errors import SessionLost
 
 _CHUNK = 1 << 20
+_TYPING = 0.5  # seconds that a device may refuse to take what we type; lines are short, so it is stuck then
 
 
 class Reader:
@@ -20,6 +21,8 @@ class Reader:
         self.device = device
         self.wake = threading.Event()
         self.last_data = time.monotonic()
+        self.writes = 0
+        channel.settimeout(_TYPING)  # for `write` only: reads ask first whether there is something
         # The pipes set the event on data and on close; cancels and inputs set it too. `wait` clears it, so whoever
         # waits looks at all of them again before waiting anew.
         channel.in_buffer.set_event(self.wake)
@@ -55,17 +58,16 @@ class Reader:
         """Seconds since the last byte."""
         return time.monotonic() - self.last_data
 
-    def rested(self) -> None:
-        """Start counting silence anew: something was just written."""
-        self.last_data = time.monotonic()
-
     def write(self, data: bytes) -> None:
         """Write all of it, or raise SessionLost."""
+        self.writes += 1
         try:
             self.channel.sendall(data)
+        except TimeoutError as exc:
+            raise self._named("the device stopped reading what is typed") from exc
         except (OSError, EOFError) as exc:
             raise self.lost() from exc
-        self.rested()
+        self.last_data = time.monotonic()  # silence counts from here
 
     def _active(self) -> bool:
         transport = self.channel.get_transport()
@@ -88,6 +90,9 @@ class Reader:
             reason = "the connection was closed by the device"
         else:
             reason = f"the device sent garbage that is not SSH ({type(saved).__name__})"
+        return self._named(reason)
+
+    def _named(self, reason: str) -> SessionLost:
         return SessionLost(
             f"the link was lost: {reason}",
             device=self.device,

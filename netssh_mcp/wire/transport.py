@@ -23,54 +23,90 @@ _WINDOW = 4 << 20  # bytes a device may send before we acknowledge: 10 MB output
 
 
 @dataclass(slots=True)
-class Opening:
-    """A login under way. `abort` breaks it off from any thread, by closing what is open."""
+class Link:
+    """What one login has opened, every hop of it. `close` ends all of it, from any thread, without waiting."""
 
     sockets: list[socket.socket] = field(default_factory=list)
     transports: list[paramiko.Transport] = field(default_factory=list)
-    aborted: bool = False
+    closed: bool = False
 
-    def abort(self) -> None:
-        """Close everything; the blocked thread gets an error at once."""
-        self.aborted = True
+    @property
+    def transport(self) -> paramiko.Transport:
+        """The authenticated connection to the last hop."""
+        return self.transports[-1]
+
+    def own(self, sock: socket.socket) -> None:
+        """Close this one too."""
+        self.sockets.append(sock)
+        if self.closed:
+            self.close()
+
+    def carry(self, transport: paramiko.Transport) -> None:
+        """Close this one too."""
+        self.transports.append(transport)
+        if self.closed:
+            self.close()
+
+    def close(self) -> None:
+        """Close everything, nearest hop first: nothing is said to a peer that may not read any more.
+
+        A thread that is blocked in a login gets an error at once; Paramiko's own threads end.
+        """
+        self.closed = True
+        for sock in self.sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # wakes a connect and a read, which close() alone does not
         for transport in self.transports:
             transport.close()
-        for item in self.sockets:
-            with contextlib.suppress(OSError):
-                item.shutdown(socket.SHUT_RDWR)
-            item.close()
+        for sock in self.sockets:
+            sock.close()
 
 
-def connect(hops: Sequence[Device], host_keys: HostKeys, deadline: float, opening: Opening) -> paramiko.Transport:
-    """Log in to the last of `hops` through the ones before it.
+def connect(hops: Sequence[Device], host_keys: HostKeys, deadline: float, link: Link) -> None:
+    """Log in to the last of `hops` through the ones before it; `link` then holds the connection.
 
     Raises Unreachable, HostKeyUnknown, HostKeyChanged, AlgorithmMismatch, AuthenticationFailed.
     """
-    transport: paramiko.Transport | None = None
     try:
         for device in hops:
-            with _translated(device, opening):
+            with _translated(device, link):
                 through = (
-                    _socket(device, deadline, opening) if transport is None else _tunnel(transport, device, deadline)
+                    _tunnel(link.transport, device, deadline) if link.transports else _socket(device, deadline, link)
                 )
-                transport = _login(device, through, host_keys, deadline, opening)
+                _login(device, through, host_keys, deadline, link)
     except NetsshError:
-        opening.abort()
+        link.close()
         raise
-    assert transport is not None
-    return transport
 
 
-def _socket(device: Device, deadline: float, opening: Opening) -> socket.socket:
-    left = max(0.1, deadline - time.monotonic())
-    sock = socket.create_connection((device.hostname, device.port), timeout=left)
-    opening.sockets.append(sock)
+def _socket(device: Device, deadline: float, link: Link) -> socket.socket:
+    """A TCP connection to the first address that answers. A cancel reaches it while it is still connecting."""
+    found = socket.getaddrinfo(device.hostname, device.port, type=socket.SOCK_STREAM)
+    failure: OSError = TimeoutError("no address")
+    for number, (family, kind, protocol, _, address) in enumerate(found):
+        sock = socket.socket(family, kind, protocol)
+        link.own(sock)
+        try:
+            sock.settimeout(max(0.1, (deadline - time.monotonic()) / (len(found) - number)))
+            sock.connect(address)
+        except OSError as error:
+            failure = error
+            sock.close()
+            link.sockets.remove(sock)
+            if link.closed:
+                break
+        else:
+            _set_options(sock)
+            return sock
+    raise failure
+
+
+def _set_options(sock: socket.socket) -> None:
     # Without NODELAY each small write waits for the other side's delayed acknowledgement: 40 ms a command.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT)
-    return sock
 
 
 def _tunnel(transport: paramiko.Transport, device: Device, deadline: float) -> paramiko.Channel:
@@ -79,12 +115,10 @@ def _tunnel(transport: paramiko.Transport, device: Device, deadline: float) -> p
 
 
 def _login(
-    device: Device, through: socket.socket | paramiko.Channel, keys: HostKeys, deadline: float, opening: Opening
-) -> paramiko.Transport:
+    device: Device, through: socket.socket | paramiko.Channel, keys: HostKeys, deadline: float, link: Link
+) -> None:
     transport = Transport(through, default_window_size=_WINDOW)
-    opening.transports.append(transport)
-    if opening.aborted:
-        transport.close()
+    link.carry(transport)
     transport.daemon = True
     options = transport.get_security_options()
     offered = tuple(options.ciphers)
@@ -100,7 +134,6 @@ def _login(
     _authenticate(device, transport)
     if device.keepalive:
         transport.set_keepalive(int(device.keepalive))
-    return transport
 
 
 def _known_first(offered: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
@@ -200,6 +233,7 @@ def _keys(device: Device) -> Iterator[tuple[str, paramiko.PKey]]:
             raise AuthenticationFailed(
                 f"the key file {path} cannot be used ({type(error).__name__})",
                 device=device.name,
+                retryable=True,  # the device has not seen it
                 hint="Check that the file exists and is a private key, and its `key_passphrase` reference.",
             ) from error
         yield f"key {path.name}", key
@@ -216,7 +250,7 @@ def _keys(device: Device) -> Iterator[tuple[str, paramiko.PKey]]:
 
 
 @contextlib.contextmanager
-def _translated(device: Device, opening: Opening) -> Iterator[None]:
+def _translated(device: Device, link: Link) -> Iterator[None]:
     where = f"{device.hostname}:{device.port}"
     try:
         yield
@@ -237,7 +271,7 @@ def _translated(device: Device, opening: Opening) -> Iterator[None]:
             hint="Correct `hostname` in the inventory, or DNS.",
         ) from error
     except (TimeoutError, OSError, EOFError, paramiko.SSHException) as error:
-        if opening.aborted:
+        if link.closed:
             raise ConnectError("the login was broken off", device=device.name) from error
         raise Unreachable(
             f"no SSH session with {where}: {_reason(error)}",

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal, Protocol
 
+from netssh_mcp.errors import CommandInterrupted
 from netssh_mcp.model import Reply, WaitReason
 from netssh_mcp.wire.framing import Prompt
 
@@ -27,6 +28,10 @@ class Turn:
         if self.cancelled:
             wake()
 
+    def unbind(self) -> None:
+        """There is nobody to wake any more."""
+        self._wake = _nothing
+
     def cancel(self) -> None:
         """Ask the thread that owns the connection to stop the command."""
         self.cancelled = True
@@ -44,6 +49,13 @@ class Turn:
 
 def _nothing() -> None:
     """Nobody to wake yet."""
+
+
+def not_sent(device: str, what: str) -> CommandInterrupted:
+    """The error of a command that was cancelled while it waited for its session."""
+    return CommandInterrupted(
+        f"{what} was cancelled before it was sent", device=device, effect="none", hint="Run it again."
+    )
 
 
 class Connection(Protocol):

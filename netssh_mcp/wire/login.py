@@ -1,0 +1,193 @@
+"""From a fresh shell to a proven prompt: the banner, a way out of configuration mode, enable, the platform's setup."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+
+from netssh_mcp.errors import AuthenticationFailed, PromptNotFound
+from netssh_mcp.knowledge.inventory import Device
+from netssh_mcp.knowledge.profiles import Profile
+from netssh_mcp.wire import drivers
+from netssh_mcp.wire.drivers import EventReads
+from netssh_mcp.wire.framing import Prompt
+from netssh_mcp.wire.reader import Reader
+from netssh_mcp.wire.sync import prove_prompt
+from netssh_mcp.wire.text import after_echo, clean, last_line
+from netssh_mcp.wire.turn import Turn
+
+INTERRUPT = b"\x03"
+_FIRST_PROMPT = 1.5  # seconds to wait for something like a prompt before asking for it with an empty line
+_ENABLE = "enable"
+_PASSWORD_LINE = re.compile(r"\s*(?:enable )?[Pp]assword:\s*")
+_BASE = re.compile(r"[^(#>%\[]*")
+
+
+@dataclass(slots=True)
+class Login:
+    """What happens once per session, before its first command. `events` says what was out of the ordinary."""
+
+    device: Device
+    profile: Profile
+    reader: Reader
+    deadline: float
+    turn: Turn
+    banner: str = ""
+    events: list[str] = field(default_factory=list)
+    _prompt: Prompt | None = None  # proven, as long as nothing was written since
+    _proven_at: int = -1
+
+    def prompt(self) -> Prompt:
+        """Make the session ready and return its proven prompt. Raises PromptNotFound, AuthenticationFailed."""
+        if self.profile.prepare == "netmiko" and drivers.needs_password(self.profile.netmiko_device_type):
+            self._prepare(own_login=True)
+            self._raise_level()
+        else:
+            self.banner = self._first_prompt()
+            self._raise_level()
+            if self.profile.prepare == "netmiko":
+                self._prepare(own_login=False)
+        return self._proven()
+
+    def _proven(self) -> Prompt:
+        """The prompt; a proof that is still good is not asked for again: each costs a round trip."""
+        if self._prompt is None or self._proven_at != self.reader.writes:
+            prompt = prove_prompt(self.reader, self.profile, self.deadline, self.turn, before=self.banner)
+            if not prompt.comments:
+                # No nonce can be sent here: the prompt and silence have to do, and every result says so.
+                self.profile = self.profile.model_copy(update={"comment": "", "pipelined": False})
+                prompt = prove_prompt(self.reader, self.profile, self.deadline, self.turn)
+            self._keep(prompt)
+        assert self._prompt is not None
+        return self._prompt
+
+    def _keep(self, prompt: Prompt) -> None:
+        self._prompt, self._proven_at = prompt, self.reader.writes
+        self.banner = prompt.line
+
+    # -- the first prompt ----------------------------------------------------------------------------------------
+
+    def _first_prompt(self) -> str:
+        """Banner and all, until something like a prompt stands last. After a while an empty line asks for it."""
+        raw = bytearray()
+        until = min(self.deadline, time.monotonic() + _FIRST_PROMPT)
+        asked = False
+        while True:
+            raw += self.reader.take()
+            text = clean(bytes(raw[-8192:]))
+            if re.fullmatch(self.profile.prompts.pattern, last_line(text)):
+                return clean(bytes(raw))
+            now = time.monotonic()
+            if self.turn.cancelled or now >= self.deadline:
+                raise self._no_prompt(raw)
+            if now >= until and not asked:
+                asked, until = True, self.deadline
+                self.reader.write(b"\n")
+            self.reader.wait(until - now)
+
+    def _no_prompt(self, raw: bytearray) -> PromptNotFound:
+        text = clean(bytes(raw))
+        if self.turn.cancelled:
+            return PromptNotFound("the login was cancelled", device=self.device.name, effect="none", hint="Ask again.")
+        return PromptNotFound(
+            f"logged in, but no prompt came; the last line was {last_line(text)[-80:]!r}",
+            device=self.device.name,
+            effect="none",
+            partial=text,
+            hint="Check the platform in the inventory, and whether the login asks a question.",
+        )
+
+    # -- the platform's own preparation --------------------------------------------------------------------------
+
+    def _driver(self) -> EventReads:
+        name = self.profile.netmiko_device_type or self.profile.name
+        asked = self.device.password is not None and drivers.needs_password(name)
+        password = self.device.password.reveal() if asked and self.device.password else ""
+        connection = drivers.driver(name, username=self.device.username, password=password)
+        connection.attach(self.reader, self.profile, self.deadline)
+        return connection
+
+    def _prepare(self, *, own_login: bool) -> None:
+        connection = self._driver()
+        try:
+            if own_login:
+                connection.special_login_handler()
+            else:
+                connection.unread(self.banner)
+            connection.session_preparation()
+            if connection.proven is not None and connection.proven_at == self.reader.writes:
+                self.profile = connection.profile
+                self._keep(connection.proven)
+            else:
+                self.banner = ""  # its last line is no longer the last thing that came
+        finally:
+            connection.detach()
+
+    # -- the level -----------------------------------------------------------------------------------------------
+
+    def _raise_level(self) -> None:
+        """Out of configuration mode, should the login land there; into enable mode where the inventory has a secret."""
+        modes = self.profile.prompts.modes
+        if "config" in modes and self.profile.mode(last_line(self.banner)) == "config":
+            self._leave_config(last_line(self.banner))
+        if self.device.enable is not None and "enable" in modes and self.profile.mode(self._proven().line) == "exec":
+            self._enable()
+
+    def _leave_config(self, line: str) -> None:
+        """The driver knows how to leave; nothing is saved or committed."""
+        connection = self._driver()
+        try:
+            connection.base_prompt = _BASE.match(line)[0]  # type: ignore[index]  # it matches everything
+            connection.exit_config_mode()
+        finally:
+            connection.detach()
+        self.banner = ""
+        if self.profile.mode(self._proven().line) == "config":
+            raise PromptNotFound(
+                "the login landed in configuration mode, and it could not be left",
+                device=self.device.name,
+                effect="none",
+                hint="Log in by hand and see why; someone may have left uncommitted changes there.",
+            )
+        self.events.append("the login landed in configuration mode; it was left without saving")
+
+    def _enable(self) -> None:
+        """Privileged mode. The secret is typed only when a password prompt is the last line, right after we asked."""
+        assert self.device.enable is not None
+        self.reader.write(f"{_ENABLE}\n".encode())
+        typed, line = False, ""
+        raw = bytearray()
+        while time.monotonic() < self.deadline and not self.turn.cancelled:
+            raw += self.reader.take()
+            line = self._answer(raw, typed=typed)
+            if _PASSWORD_LINE.fullmatch(line):
+                if typed:
+                    break  # asked again: the secret was wrong, and it is typed once only
+                self.reader.write(self.device.enable.reveal().encode() + b"\n")
+                typed, line = True, ""
+                raw.clear()
+            elif re.fullmatch(self.profile.prompts.pattern, line):
+                break
+            self.reader.wait(self.deadline - time.monotonic())
+        if _PASSWORD_LINE.fullmatch(line):
+            self.reader.write(INTERRUPT)
+        self._prompt = None
+        self.banner = "" if _PASSWORD_LINE.fullmatch(line) else line
+        if self.profile.mode(self._proven().line) != "enable":
+            raise AuthenticationFailed(
+                "logged in, but the device did not grant enable mode" + ("" if typed else " and asked for no password"),
+                device=self.device.name,
+                hint="Check this host's `enable` reference; it was tried once. Without it, exec mode is used.",
+            )
+
+    def _answer(self, raw: bytearray, *, typed: bool) -> str:
+        """The last line of what came behind the echo of our `enable`; "" while there is no such echo."""
+        if typed:
+            return last_line(clean(bytes(raw)))
+        at = after_echo(bytes(raw), _ENABLE)
+        if at is None:  # a log line came first
+            start = max(0, raw.find(_ENABLE.encode()))
+            at = after_echo(bytes(raw[start:]), _ENABLE)
+            at = None if at is None else start + at
+        return "" if at is None else last_line(clean(bytes(raw[at:])))
