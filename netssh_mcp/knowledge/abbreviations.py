@@ -1,4 +1,4 @@
-"""`[[xyz]]` in a regular expression: any beginning of these letters. ntc-templates' index notation, for profiles too."""
+"""`[[xyz]]` in a regular expression: any beginning of these letters. As in ntc-templates' index."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge.near import did_you_mean, near
@@ -163,6 +164,14 @@ def objects(table: Table) -> list[dict[str, object]]:
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
+_NOTHING: Final = object()
+
+
+def check_query(query: str) -> None:
+    """Raises InputError for what is no JMESPath at all; whether it suits an output is seen when that is there."""
+    query_rows(_NOTHING, query)
+
+
 def query_rows(table_or_data: object, query: str) -> object:
     """The JMESPath `query` on a table (as a list of objects) or on a device's data. Raises InputError with position."""
     import jmespath  # noqa: PLC0415
@@ -170,7 +179,8 @@ def query_rows(table_or_data: object, query: str) -> object:
 
     rows = objects(table_or_data) if isinstance(table_or_data, Table) else table_or_data
     try:
-        return jmespath.search(query, rows)
+        meaning = jmespath.compile(query)
+        return None if table_or_data is _NOTHING else meaning.search(rows)
     except (JMESPathError, ValueError, RecursionError) as exc:
         at = getattr(exc, "lex_position", None)
         where = f" at position {at}" if at is not None else ""

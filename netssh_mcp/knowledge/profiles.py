@@ -132,7 +132,7 @@ class Profile(_Strict):
         default_factory=dict
     )  # linux: program -> platform of its -c
     json_output: Json = Field(default_factory=Json)
-    parsed_as: dict[str, Pattern] = Field(default_factory=dict)  # command that has a template -> others that print the same
+    parsed_as: dict[str, Pattern] = Field(default_factory=dict)  # command with a template -> others like it
 
     login_writes: str = ""  # what a login changes on the device, if anything; shown by list_devices
     notes: str = ""

@@ -17,7 +17,7 @@ from netssh_mcp.guard import policy
 from netssh_mcp.guard.audit import Audit
 from netssh_mcp.guard.policy import Grant
 from netssh_mcp.knowledge.inventory import Device, Inventory, InventorySource
-from netssh_mcp.knowledge.parsing import Parsed, Parsers, query_rows, select_fields
+from netssh_mcp.knowledge.parsing import Parsed, Parsers, check_query, query_rows, select_fields
 from netssh_mcp.knowledge.profiles import Profiles
 from netssh_mcp.model import Parse, Reply
 from netssh_mcp.services.jobs import Job, Jobs, Progress, Row, not_sent, running_answer
@@ -85,7 +85,7 @@ class Commands:
         inventory = self._inventory.current()
         rows = self._rows(inventory, targets, commands)
         if query:
-            query_rows([], query)  # a query that cannot be read is refused before anything is sent
+            check_query(query)  # what cannot be read is refused before anything is sent
         cap = min(self._outputs.cap, max(1000, _BATCH * self._outputs.cap // len(rows)))
         ask = Ask(parse, query, tuple(fields), timeout, cap)
         job = self._jobs.start("; ".join(commands)[:200], rows, partial(self._work, inventory, ask), progress)
@@ -131,7 +131,7 @@ class Commands:
                 tasks.start_soon(one, rows)
 
     async def _device(self, inventory: Inventory, ask: Ask, job: Job, rows: list[Row]) -> None:
-        """All commands of one device, in order. What fails costs the others nothing, but a dead device is asked once."""
+        """All commands of one device, in order. What fails costs the others nothing; a dead device is asked once."""
         broken: NetsshError | None = None
         for row in rows:
             if job.cancelled:
@@ -146,7 +146,7 @@ class Commands:
                     answer = self._failed(row, error, ask)
                     if error.kind in ("connect", "auth", "hostkey", "algorithm"):
                         broken = error
-                except Exception as bug:  # noqa: BLE001 - the end of a job: our own bug costs one row, not the server
+                except Exception as bug:  # the end of a job: our own bug costs one row, not the server
                     log.exception("%s: %r failed", row.device.name, row.command[:200])
                     answer = self._failed(row, _ours(row, bug), ask)
             await job.finish(row, answer)

@@ -159,7 +159,7 @@ class Jobs:
     async def act(
         self, action: str, job_id: str = "", cursor: int = 0, text: str = "", wait: float = 25.0
     ) -> dict[str, Any]:
-        """What the `job` tool does. InputError for an unknown action or id, PolicyError for input that is not allowed."""
+        """What the `job` tool does. InputError for an unknown action or id, PolicyError for input not allowed."""
         if action in ("list", "history"):
             return self._listing(ended=action == "history")
         if action not in _ACTIONS:

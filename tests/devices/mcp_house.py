@@ -1,4 +1,4 @@
-"""A real MCP client on a real server process: `python -m netssh_mcp serve` over stdio, on an inventory of the test's."""
+"""A real MCP client on a real server process: `python -m netssh_mcp serve` over stdio, on a test's inventory."""
 
 from __future__ import annotations
 
