@@ -186,12 +186,12 @@ async def test_every_json_form_of_the_profile_that_auto_uses_is_one_the_router_h
 async def test_running_config_and_raw_output_are_the_text_that_vtysh_prints(house: House, real_lab: RealLab) -> None:
     config, version = (await house.show("r1", "show running-config", "show version", parse="raw")).rows
     assert _configured(config["output"]) == _configured(real_lab.vtysh("r1", "show running-config"))
-    assert version["output"].strip() == real_lab.vtysh("r1", "show version").strip()
+    assert version["output"].splitlines()[1:] == real_lab.vtysh("r1", "show version").splitlines()[1:]
     assert config["parsed_by"] == "raw"
 
 
 def _configured(text: str) -> list[str]:
-    """Without the hostname: vtysh adds that of the namespace in which it runs."""
+    """Without the hostname: vtysh says the one of the namespace in which it runs."""
     return [line for line in text.strip().splitlines() if not line.startswith("hostname ")]
 
 
