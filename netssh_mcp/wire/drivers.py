@@ -99,9 +99,11 @@ class EventReads(BaseConnection):
         output = ""
         while True:
             output += self.read_channel()
-            if match := re.search(pattern, output, flags=re_flags):
-                self._read_buffer = output[match.end() :] + self._read_buffer
-                return output[: match.end()]
+            # Line editors redraw the echo that Netmiko waits for.
+            text = clean(output.encode()) if "\b" in output or "\x1b" in output else output
+            if match := re.search(pattern, text, flags=re_flags):
+                self._read_buffer = text[match.end() :] + self._read_buffer
+                return text[: match.end()]
             left = until - time.monotonic()
             if left <= 0:
                 raise ReadTimeout(f"Pattern not detected: {pattern!r}")

@@ -1,4 +1,4 @@
-"""Paramiko's user authentication, without its two waits.
+"""Paramiko's transport: user authentication without its two waits, and garbage known for what it is.
 
 `ServiceRequestingTransport` asks for the userauth service once, which strict servers need, but then sleeps 0.1 s at
 each login; and its handler makes the event it waits for only after the request is on its way, so that a quick answer
@@ -16,7 +16,9 @@ from typing import Any
 import paramiko
 from paramiko.auth_handler import AuthOnlyHandler
 from paramiko.common import cMSG_SERVICE_REQUEST, cMSG_USERAUTH_REQUEST
+from paramiko.packet import Packetizer
 
+_LONGEST = 256 * 1024 + 64  # bytes; OpenSSH sends and takes no longer packets (its PACKET_MAX_SIZE)
 _LOOK = 0.1  # seconds between looks whether the connection died; the answer itself is an event
 
 
@@ -39,12 +41,23 @@ class _Handler(AuthOnlyHandler):
         return remaining
 
 
+class _Packetizer(Packetizer):
+    """Knows a packet length that no peer sends: Paramiko waits for 4 GB where the length itself is garbage."""
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:
+        """Read `n` bytes; SSHException where no packet has so many."""
+        if not 0 <= n <= _LONGEST:
+            raise paramiko.SSHException(f"a packet of {n} bytes")
+        read: bytes = super().read_all(n, check_rekey)
+        return read
+
+
 class Transport(paramiko.ServiceRequestingTransport):  # type: ignore[name-defined,misc]  # newer than the stubs
     """A client's connection whose login waits for nothing but the other side."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (Paramiko's signature)
         self._userauth_accepted = threading.Event()
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, packetizer_class=_Packetizer, **kwargs)
 
     def get_auth_handler(self) -> _Handler:
         """Ours, in which no answer is lost."""
