@@ -13,7 +13,7 @@ _SHORT = 12  # lines: a refusal is a short answer; in longer ones only the first
 def refusal(profile: Profile, output: str) -> str:
     """The line by which the device refused the command, or ""."""
     patterns = profile.rejected_when
-    if not patterns or not output.strip():
+    if not patterns or not output or output.isspace():
         return ""
     lines = output.splitlines() if len(output) < 4096 else [*output[:1024].splitlines(), *output[-1024:].splitlines()]
     lines = [line for line in lines if line.strip()]
