@@ -1,4 +1,4 @@
-"""Bad input and bad days, each through a real MCP client: a clear error, nothing lost, nothing sent that should not be."""
+"""Bad input and bad days, each through a real MCP client: a clear error, nothing lost, nothing sent by mistake."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def opened(
 
 
 async def until(there: Callable[[], bool]) -> None:
-    """The device is in a thread of its own, which has no event to wait on: look again each time the loop comes round."""
+    """The device is in a thread of its own, without an event to wait on: look again each time the loop comes round."""
     with anyio.fail_after(10):
         while not there():
             await anyio.lowlevel.checkpoint()
@@ -242,10 +242,11 @@ async def test_a_long_output_is_cut_and_the_whole_can_be_read(house: House) -> N
     assert LINES[0] in row["output"]
     assert LINES[-1] in row["output"]
     assert row["output_id"] in row["output"], "the notice stands inside the result"
-    read, offset = "", 0
-    while offset is not None:
-        part = (await house.call("read_output", output_id=row["output_id"], offset=offset)).fields
-        read, offset = read + part["text"], part["next_offset"]
+    read = ""
+    part: dict[str, Any] = {"next_offset": 0}
+    while part["next_offset"] is not None:
+        part = (await house.call("read_output", output_id=row["output_id"], offset=part["next_offset"])).fields
+        read += part["text"]
     assert read == "".join(f"{line}\n" for line in LINES)
     found = (await house.call("read_output", output_id=row["output_id"], grep="entry 0123[45]", context=1)).fields
     assert (found["total"], [line[:5] for line in found["text"].splitlines()]) == (
@@ -292,7 +293,7 @@ async def test_a_broken_inventory_edit_leaves_the_last_good_one_in_use_and_says_
         assert said in answer.fields["problem"]
     assert answer.fields["problem"].splitlines()[0] in answer.text
     inventory.write_text("hosts: [unclosed")
-    assert "problem" in (await house.call("list_devices")).fields
+    assert (await house.call("list_devices")).fields["problem"]
     inventory.write_text(good)
     assert "problem" not in (await house.show("r1", "show clock")).fields
     assert device.logins == 1
