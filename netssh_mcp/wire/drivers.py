@@ -25,6 +25,7 @@ from netssh_mcp.wire.sync import prove_prompt
 from netssh_mcp.wire.text import clean, last_line
 
 _PROMPT_QUIET = 0.05  # seconds of silence behind something like a prompt that end a read "by timing"
+_REMEMBERED = 256  # characters
 
 
 class ReaderChannel(Channel):
@@ -60,6 +61,7 @@ class EventReads(BaseConnection):
     proven: Prompt | None = None  # by the last `find_prompt`, when the reader had counted `proven_at` writes
     proven_at: int = -1
     _held: str = ""
+    _read: str = ""  # the end of what `read_until_pattern` gave away: a prompt may be in it
 
     def attach(self, reader: Reader, profile: Profile, deadline: float) -> None:
         """Use this reader until `deadline` (monotonic) for all that the vendor's class wants to read."""
@@ -103,6 +105,7 @@ class EventReads(BaseConnection):
             text = clean(output.encode()) if "\b" in output or "\x1b" in output else output
             if match := re.search(pattern, text, flags=re_flags):
                 self._read_buffer = text[match.end() :] + self._read_buffer
+                self._read = (self._read + text[: match.end()])[-_REMEMBERED:]
                 return text[: match.end()]
             left = until - time.monotonic()
             if left <= 0:
@@ -141,7 +144,7 @@ class EventReads(BaseConnection):
 
     def find_prompt(self, delay_factor: float = 1.0, pattern: str | None = None) -> str:
         """The prompt, proven by a nonce where the platform has comments."""
-        seen = self.clear_buffer()
+        seen = self._read + self.clear_buffer()
         prompt = prove_prompt(self.reader, self.profile, self._until(10.0), before=seen)
         if not prompt.comments:  # see Login: this device refuses comments
             self.profile = self.profile.model_copy(update={"comment": "", "pipelined": False})

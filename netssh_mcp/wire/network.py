@@ -52,9 +52,10 @@ class NetworkConnection:
         turn.bind(reader.wake.set)
         login = Login(self.device, self.profile, reader, deadline, turn)
         self.prompt = login.prompt()
-        self.profile, self.events = login.profile, login.events
+        self.profile = login.profile
         for line in self.profile.setup:
-            self.run(line, deadline=deadline, turn=turn)
+            login.events += self.run(line, deadline=deadline, turn=turn).events
+        self.events = login.events
 
     # -- one command ---------------------------------------------------------------------------------------------
 
