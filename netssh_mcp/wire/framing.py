@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Literal
 
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.model import Framing, WaitReason
-from netssh_mcp.wire.text import after_echo, clean, is_plain, last_line, line_slices
+from netssh_mcp.wire.echo import after_echo, search_echo
+from netssh_mcp.wire.questions import paged, question
+from netssh_mcp.wire.text import clean, is_plain, last_line, line_slices
 
 _TAIL = 2048  # bytes at the end that are looked at after each read: prompts and nonces are far shorter
 _PART = 1 << 18  # bytes: what is longer is decoded in parts, and is in memory twice then, not five times
@@ -36,16 +37,6 @@ _SUSPICIOUS = 0.05  # behind the second proof, after look-alikes
 _LOST_NONCE = 0.5  # the prompt stands, and the nonce was not echoed
 _WAITING = 0.15  # a question stands last
 _MAX_NONCES = 64
-
-_QUESTIONS: tuple[tuple[WaitReason, re.Pattern[str]], ...] = (
-    ("passphrase", re.compile(r"(?i)passphrase[^\n]{0,80}:\s*$")),
-    ("password", re.compile(r"(?i)(?:password|passcode|secret|pin)[^\n]{0,80}:\s*$")),
-    ("host_key", re.compile(r"(?i)continue connecting[^\n]{0,60}\?\s*$")),
-    ("confirm", re.compile(r"(?i)\[confirm\]\s*$")),
-    ("yes_no", re.compile(r"(?i)[\[(](?:y(?:es)?)\s?/\s?(?:n(?:o)?)(?:\s?/[^\])\n]{1,20})?[\])][\s:?]*$")),
-    ("filename", re.compile(r"(?i)file ?name[^\n]{0,80}\?\s*$")),
-    ("other", re.compile(r"[?]\s*$")),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,24 +213,22 @@ class Exchange:
         line = last_line(text)
         if not line:
             # Only a finished log line may stand behind a prompt that was there: then the prompt is not drawn anew.
-            if not self._log_behind_prompt(text) or len(self.nonces) >= _MAX_NONCES:
-                return Step()
-            due = _AFTER_LOG_LINE * (1 + len(self.nonces))
-            return Step(send=self._mark()) if quiet >= due else Step(wait=due)
-        if reason := self._question(line):
+            return self._ask_after(_AFTER_LOG_LINE, quiet) if self._log_behind_prompt(text) else Step()
+        if reason := question(self.profile, line):
             if quiet >= _WAITING:
                 self.waiting, self.question = reason, line
                 return Step()
             return Step(wait=_WAITING)
-        if re.fullmatch(self.profile.prompts.pattern, line) and len(self.nonces) < _MAX_NONCES:
-            due = _OTHER_PROMPT * (1 + len(self.nonces))
-            return Step(send=self._mark()) if quiet >= due else Step(wait=due)
+        if re.fullmatch(self.profile.prompts.pattern, line):
+            return self._ask_after(_OTHER_PROMPT, quiet)
         return Step()
 
-    def _question(self, line: str) -> WaitReason | Literal[""]:
-        if _pager(self.profile.pager.pattern).fullmatch(line):
-            return "pager"
-        return next((reason for reason, pattern in _QUESTIONS if pattern.search(line)), "")
+    def _ask_after(self, silence: float, quiet: float) -> Step:
+        """Ask for the proof after a silence, longer each time."""
+        if len(self.nonces) >= _MAX_NONCES:
+            return Step()
+        due = silence * (1 + len(self.nonces))
+        return Step(send=self._mark()) if quiet >= due else Step(wait=due)
 
     def _log_behind_prompt(self, text: str) -> bool:
         pattern = self.profile.log_line
@@ -258,7 +247,7 @@ class Exchange:
             due = self.profile.quiet if self._own_line() else 4 * self.profile.quiet
             return Step(done=True) if quiet >= due else Step(wait=due)
         line = last_line(self.tail())
-        if line and (reason := self._question(line)):
+        if line and (reason := question(self.profile, line)):
             if quiet < _WAITING:
                 return Step(wait=_WAITING)
             self.waiting, self.question = reason, line
@@ -276,7 +265,9 @@ class Exchange:
         prompt = Prompt(self._other, self.prompt.lead) if self._other else self.prompt
         events: list[str] = []
         parts, echo_seen = self._in_parts(events)
-        pager_hit = (self.profile.pipelined or self._false_end()) and self._paged()
+        pager_hit = (self.profile.pipelined or self._false_end()) and paged(
+            self.profile, self.raw, line_slices(self.raw, _PART)
+        )
         tail = parts.pop()
         while parts and self._end_reaches(tail, prompt):
             tail = parts.pop() + tail
@@ -320,12 +311,6 @@ class Exchange:
         """More came after the first nonce than echoes and prompts: it was sent while the command still ran."""
         own = len(self._prompt_bytes) + len(self.prompt.lead) + 40
         return bool(self.nonces) and len(self.raw) - self.asked_at > own * (len(self.nonces) + 1)
-
-    def _paged(self) -> bool:
-        """A page prompt stood on a line of its own; it may be erased again, so what was erased is searched too."""
-        pattern = _pager_line(self.profile.pager.pattern)
-        bounds = line_slices(self.raw, _PART)
-        return any(pattern.search("\n" + self.raw[slice(*part)].decode("utf-8", "replace")) for part in bounds)
 
     def _without_echo(self, raw: bytes | bytearray, events: list[str]) -> tuple[str, bool]:
         head = bytes(raw[: 4 * len(self.line) + 256])
@@ -413,59 +398,5 @@ class Exchange:
         return body if len(events) == found else "\n".join(kept)
 
 
-@lru_cache(maxsize=256)
-def _pager(pattern: str) -> re.Pattern[str]:
-    return re.compile(rf"\W*(?:{pattern})\W*")
-
-
-@lru_cache(maxsize=256)
-def _pager_line(pattern: str) -> re.Pattern[str]:
-    return re.compile(
-        # Beginning with a set and not with ^, which the text's own newline in front stands for: three times as fast.
-        rf"[\r\n][ \x08]*(?:\x1b\[[0-9;?]*[A-Za-z])*(?:{pattern}) ?(?:\x1b\[[0-9;?]*[A-Za-z])*(?=[\r\x08])"
-    )
-
-
 def _lead_pattern(profile: Profile) -> str:
     return rf"(?:\n?{profile.prompts.lead}\n)" if profile.prompts.lead else r"(?!)"
-
-
-def search_echo(text: str, line: str, prompt: str, log_line: str, events: list[str]) -> tuple[str, bool]:
-    """The echo was not the first thing: log lines before or in it, or a prompt drawn anew."""
-    lines = text.split("\n")
-    for index, item in enumerate(lines[:20]):
-        shown = item[len(prompt) :] if prompt and item.startswith(prompt) else item
-        if _squeeze(shown) == _squeeze(line):
-            events.extend(part for part in _before_echo(lines[:index], line, prompt) if part)
-            return "\n".join(lines[index + 1 :]), True
-        if not (item == "" or (log_line and re.match(log_line, item)) or _squeeze(line).startswith(_squeeze(shown))):
-            break
-    return _joined_echo(lines, line, log_line, events)
-
-
-def _joined_echo(lines: list[str], line: str, log_line: str, events: list[str]) -> tuple[str, bool]:
-    """A log line cut the echo in two: its first half, the log line, its second half."""
-    wanted = _squeeze(line)
-    for index, item in enumerate(lines[:6]):
-        if log_line and re.match(log_line, item):
-            events.append(item)
-            continue
-        shown = _squeeze(item)
-        if shown and wanted.startswith(shown):
-            wanted = wanted[len(shown) :]
-            if not wanted:
-                return "\n".join(lines[index + 1 :]), True
-        elif shown:
-            break
-    events.append("the echo of the command was not recognised; the text below may begin with it")
-    return "\n".join(lines), False
-
-
-def _before_echo(lines: Iterable[str], line: str, prompt: str) -> list[str]:
-    """Lines before the echo, without what was echoed of the command before a log line came in between."""
-    wanted = _squeeze(line)
-    return [item for item in lines if not (wanted.startswith(_squeeze(item.removeprefix(prompt))) and item)]
-
-
-def _squeeze(text: str) -> str:
-    return "".join(text.split())

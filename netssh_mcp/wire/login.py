@@ -11,10 +11,11 @@ from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.wire import drivers
 from netssh_mcp.wire.drivers import EventReads
+from netssh_mcp.wire.echo import after_echo
 from netssh_mcp.wire.framing import Prompt
 from netssh_mcp.wire.reader import Reader
 from netssh_mcp.wire.sync import prove_prompt
-from netssh_mcp.wire.text import after_echo, clean, last_line
+from netssh_mcp.wire.text import clean, last_line
 from netssh_mcp.wire.turn import Turn
 
 INTERRUPT = b"\x03"

@@ -38,6 +38,7 @@ class Bench:
     pool: Pool
     more: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     lease: Lease | None = None
+    fixed: tuple[Device, ...] = ()  # instead of reading the inventory again at each run
 
     def device(self, name: str = "r1") -> LabDevice:
         return self.network.device(name)
@@ -47,6 +48,8 @@ class Bench:
         return InventorySource([path], PROFILES.platforms()).current()
 
     def hops(self, name: str = "r1") -> tuple[Device, ...]:
+        if self.fixed:
+            return self.fixed
         inventory = self.inventory()
         device = inventory.device(name)
         return (*(inventory.device(hop) for hop in device.jump), device)
@@ -101,7 +104,7 @@ def on(
 async def until(true: Callable[[], object]) -> None:
     """Wait for something that another thread or the simulator does."""
     with anyio.fail_after(10):
-        while not true():
+        while not true():  # noqa: ASYNC110  (other threads set no event of ours)
             await anyio.sleep(0.002)
 
 

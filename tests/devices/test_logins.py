@@ -66,7 +66,7 @@ def test_a_key_file_with_a_passphrase_logs_in(keys: Path, tmp_path: Path) -> Non
 def test_a_key_file_that_cannot_be_read_is_named_and_is_no_refusal_by_the_device(keys: Path, tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
         for _ in range(2):
-            with pytest.raises(AuthenticationFailed, match="key file .*locked cannot be used") as caught:
+            with pytest.raises(AuthenticationFailed, match=r"key file .*locked cannot be used") as caught:
                 await bench.run()
             assert "not tried again" not in str(caught.value)
             assert "wrong phrase" not in f"{caught.value!r} {caught.value.facts()}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -10,18 +11,19 @@ import pytest
 from netssh_mcp.errors import CommandTimeout, OutputTooLarge
 from netssh_mcp.lab.device import DeviceSpec
 from netssh_mcp.lab.faults import SYSLOG, Faults, Flood, Hang, Pause, Script, Text
+from netssh_mcp.lab.model import Wrap
 from netssh_mcp.wire.turn import Turn
 from tests.devices.direct import Bench, on, until
 
 TEXT = "".join(f"line {number}: caf\u00e9 \u6f22\u5b57 and some more words to fill it\n" for number in range(40))
 
 
-def device(**faults: object) -> DeviceSpec:
+def device(**faults: Any) -> DeviceSpec:
     """One whose `show it` is TEXT with these faults; the rest of it is well."""
-    return DeviceSpec("r1", "cisco_ios", outputs={"show it": Script.of(TEXT, Faults(**faults))})  # type: ignore[arg-type]
+    return DeviceSpec("r1", "cisco_ios", outputs={"show it": Script.of(TEXT, Faults(**faults))})
 
 
-QUIET_FAULTS = {
+QUIET_FAULTS: dict[str, dict[str, Any]] = {
     "slow": {"delay": 0.2, "line_delay": 0.005},
     "fragments": {"fragment": 7},
     "utf8-split": {"split_utf8": 0.001},
@@ -62,7 +64,7 @@ TERMINALS = {
 @pytest.mark.parametrize("name", TERMINALS)
 def test_every_terminal_gives_the_same_text_from_login_on(name: str, tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
-        for command in ("show it", "show clock", "show it"):
+        for command in ["show it", "show clock", "show it"]:
             reply = await bench.run(command)
             assert reply.framing == "proven"
             assert (reply.output == TEXT) == (command == "show it")
@@ -78,8 +80,9 @@ def test_a_long_echo_that_wraps_is_not_output(columns: int, tmp_path: Path) -> N
     hostname = "r" * max(1, columns - 250) if columns == 511 else "r1"
 
     async def work(bench: Bench) -> None:
-        for wrap in ("crlf", "space_cr"):
-            bench.device().set_faults(Faults(wrap=wrap, fragment=5))  # type: ignore[arg-type]
+        wraps: tuple[Wrap, ...] = ("crlf", "space_cr")
+        for wrap in wraps:
+            bench.device().set_faults(Faults(wrap=wrap, fragment=5))
             assert (await bench.run(line)).output == "found\n"
 
     spec = DeviceSpec("r1", "cisco_ios", hostname=hostname[:63], outputs={line: "found\n"})
@@ -110,7 +113,7 @@ def test_a_log_line_is_an_event_wherever_it_falls(place: str, redraw: bool, tmp_
         after = await bench.run("show it")
         assert after.output == TEXT
         assert SYSLOG in (*reply.events, *after.events)
-        assert set((*reply.events, *after.events)) == {SYSLOG}
+        assert {*reply.events, *after.events} == {SYSLOG}
         assert bench.device().early == []
 
     on([device(syslog=(place,), syslog_redraw=redraw)], tmp_path, work)
