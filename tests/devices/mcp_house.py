@@ -28,6 +28,7 @@ class Answer:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The rows of a `show`; there are as many as were asked for, and each is counted once."""
+        assert "rows" in self.fields, self.text
         rows: list[dict[str, Any]] = self.fields["rows"]
         going = sum(row["state"] != "done" for row in rows)
         assert self.fields["requested"] == len(rows) == self.fields["ok"] + self.fields["failed"] + going

@@ -1,4 +1,4 @@
-"""The `show` journey over MCP stdio on seven simulated platforms, all in one server: parsed, proven, each by its ways."""
+"""The `show` journey over MCP stdio on seven simulated platforms in one server: parsed, proven, each by its ways."""
 
 from __future__ import annotations
 

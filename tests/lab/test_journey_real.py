@@ -261,7 +261,7 @@ async def test_endless_ping_is_refused_with_a_way_out(house: House) -> None:
     assert "never ends" in answer.error["hint"]
 
 
-async def test_a_namespace_without_a_hosts_file_resolves_no_names_and_says_so(house: House) -> None:
+async def test_a_name_that_does_not_resolve_is_a_failure_with_its_status(house: House) -> None:
     answer = await house.show("linux1", "getent hosts no-such-name.invalid")
     assert (answer.failed, answer.error["kind"]) == (True, "device")
     assert "exit status 2" in answer.error["message"]
