@@ -105,8 +105,8 @@ class HostKeys:
     files: tuple[Path, ...]
     own_file: Path
 
-    def _entries(self, device: Device) -> list[Entry]:
-        name = host_name(device.hostname, device.port)
+    def _entries(self, device: Device, *, port: bool = True) -> list[Entry]:
+        name = host_name(device.hostname, device.port if port else 22)
         return [entry for entry in read((*self.files, self.own_file)) if entry.matches(name)]
 
     def known_types(self, device: Device) -> tuple[str, ...]:
@@ -122,7 +122,8 @@ class HostKeys:
                 raise _changed(device, key, shown, [("the inventory's pin", device.host_key)])
             return
         entries = self._entries(device)
-        if any(entry.revoked and entry.key == blob for entry in entries):
+        portless = self._entries(device, port=False) if device.port != 22 else []
+        if any(entry.revoked and entry.key == blob for entry in (*entries, *portless)):
             raise HostKeyChanged(
                 f"the host key {key.get_name()} {shown} is marked @revoked", device=device.name, hint="Do not connect."
             )
@@ -134,6 +135,8 @@ class HostKeys:
         same_type = [entry for entry in live if entry.key_type == key.get_name()] or live
         if same_type:
             raise _changed(device, key, shown, [(entry.where, fingerprint(entry.key)) for entry in same_type])
+        if any(entry.key == blob for entry in portless):
+            return  # as ssh: an unknown [host]:port may be known by its host alone
         if mode == "tofu":
             self._keep(device, key)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,10 +17,11 @@ from netssh_mcp.errors import AuthenticationFailed, HostKeyChanged, HostKeyUnkno
 from netssh_mcp.lab.device import DeviceSpec
 from netssh_mcp.lab.faults import Faults
 from netssh_mcp.lab.model import platforms
-from netssh_mcp.lab.server import new_host_key
+from netssh_mcp.lab.server import new_host_key, start_network
 from netssh_mcp.wire.turn import Turn
 from tests.devices.direct import PROFILES, Bench, on, pool_of, until
 from tests.devices.house import _secret
+from tests.unit.known_hosts_cases import CASES, written
 
 IOS = DeviceSpec("r1", "cisco_ios")
 NETWORK_PLATFORMS = [name for name in platforms() if name != "linux"]
@@ -320,3 +322,44 @@ def test_a_pinned_key_needs_no_file(tmp_path: Path) -> None:
         assert not (tmp_path / "known_hosts").exists()
 
     on([replace(IOS, host_key=host_key)], tmp_path, work, mode="strict", r1={"host_key": mine.get_fingerprint()})
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="there is no OpenSSH client to compare with")
+def test_openssh_gives_the_same_verdict_on_every_known_hosts_file(tmp_path: Path) -> None:
+    mine = new_host_key()
+    others = [asyncssh.generate_private_key(kind) for kind in ("ssh-ed25519", "ecdsa-sha2-nistp256")]
+    key, other, kind = (
+        " ".join(one.export_public_key("openssh").decode().split()[:2])
+        for one in (asyncssh.import_private_key(mine), *others)
+    )
+    found = {}
+    with start_network([replace(IOS, host_key=mine)]) as network:
+        port = network.ports["r1"]
+        for case in CASES:
+            text = written(case, f"[127.0.0.1]:{port}", key=key, other=other, kind=kind)
+            (tmp_path / "known_hosts").write_bytes(text.encode())
+            found[case] = _openssh(tmp_path / "known_hosts", port)
+    assert found == {case: "accepted" if verdict == "accepted" else "refused" for case, (_, verdict) in CASES.items()}
+
+
+def _openssh(known_hosts: Path, port: int) -> str:
+    """Whether strict checking lets the client go on to the login, which is refused for want of a method."""
+    options = {
+        "StrictHostKeyChecking": "yes",
+        "UserKnownHostsFile": str(known_hosts),
+        "GlobalKnownHostsFile": "/dev/null",
+        "PreferredAuthentications": "none",
+        "BatchMode": "yes",
+    }
+    argv = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    done = subprocess.run(
+        ["ssh", "-F", "/dev/null", *argv, "-p", str(port), "admin@127.0.0.1", "true"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    if "Permission denied" in done.stderr:
+        return "accepted"
+    assert "Host key verification failed" in done.stderr or "REVOKED" in done.stderr, done.stderr
+    return "refused"

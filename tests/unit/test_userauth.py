@@ -1,0 +1,70 @@
+"""What `wire.userauth` takes from Paramiko is still there, as it was when the two waits were mended."""
+
+from __future__ import annotations
+
+import inspect
+import socket
+import textwrap
+import threading
+
+import paramiko
+import pytest
+from paramiko.auth_handler import AuthHandler, AuthOnlyHandler
+from paramiko.packet import Packetizer
+
+from netssh_mcp.wire.userauth import Transport, _Handler, _Packetizer
+
+
+def names(function: object) -> list[str]:
+    return list(inspect.signature(function).parameters)  # type: ignore[arg-type]
+
+
+def test_the_methods_that_are_replaced_have_the_same_parameters() -> None:
+    assert names(_Handler.send_auth_request) == names(AuthOnlyHandler.send_auth_request)
+    assert names(Transport.ensure_session) == names(paramiko.ServiceRequestingTransport.ensure_session)  # type: ignore[attr-defined]
+    assert names(Transport.get_auth_handler) == names(paramiko.ServiceRequestingTransport.get_auth_handler)  # type: ignore[attr-defined]
+    assert names(_Packetizer.read_all) == names(Packetizer.read_all)
+
+
+def test_the_private_names_that_are_used_exist() -> None:
+    service_accepted = paramiko.ServiceRequestingTransport._parse_service_accept  # type: ignore[attr-defined]
+    assert names(service_accepted) == ["self", "m"]
+    assert names(AuthHandler.wait_for_response) == ["self", "event"]
+    assert names(paramiko.Transport._send_message) == ["self", "data"]  # type: ignore[attr-defined]
+    assert "packetizer_class" in names(paramiko.Transport.__init__)
+
+
+def test_every_attribute_of_paramiko_that_ours_reads_is_set_by_its_constructor() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        transport = Transport(ours)
+        assert isinstance(transport.packetizer, _Packetizer)
+        for name in ("active", "auth_handler", "auth_timeout", "initial_kex_done", "lock", "saved_exception"):
+            assert hasattr(transport, name), name
+        assert isinstance(transport.get_auth_handler(), _Handler)
+        transport.packetizer.close()
+
+
+def test_paramikos_own_request_is_the_one_that_was_mended() -> None:
+    """A change there is to be read: it may mend the waits, or need ours to change."""
+    source = "".join(
+        line
+        for line in textwrap.dedent(inspect.getsource(AuthOnlyHandler.send_auth_request)).splitlines()
+        if not line.strip().startswith("#")
+    )
+    sent, made = source.index("_send_message(m)"), source.index("self.auth_event = threading.Event()")
+    assert sent < made, "Paramiko now makes the event first: _Handler may go"
+
+
+@pytest.mark.parametrize("size", [-1, 300 * 1024, 0xFF006761])
+def test_a_packet_length_that_no_peer_sends_is_an_error_and_not_a_wait(size: int) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(paramiko.SSHException, match="a packet of"):
+        _Packetizer(ours).read_all(size)
+
+
+def test_an_ordinary_read_still_gives_all_its_bytes() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        threading.Thread(target=theirs.sendall, args=(b"x" * 100_000,)).start()
+        assert _Packetizer(ours).read_all(100_000) == b"x" * 100_000
