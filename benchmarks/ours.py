@@ -37,22 +37,21 @@ class House:
         """An inventory entry."""
         return self._source.current().device(name)
 
-    def run(self, name: str, command: str) -> tuple[Reply, float]:
-        """A leased session's reply and the seconds from asking the pool to having it."""
-        return self.portal.call(self._run, name, command, False)
+    def run(self, name: str, command: str, *, timeout: float = 60.0, fresh: bool = False) -> tuple[Reply, float]:
+        """A leased session's reply and the seconds from asking the pool to having it.
 
-    def run_fresh(self, name: str, command: str) -> tuple[Reply, float]:
-        """The same with a new login; the session is closed afterwards."""
-        return self.portal.call(self._run, name, command, True)
+        `fresh`: a new login, and the session is closed afterwards.
+        """
+        return self.portal.call(self._run, name, command, timeout, fresh)
 
-    async def _run(self, name: str, command: str, fresh: bool) -> tuple[Reply, float]:
+    async def _run(self, name: str, command: str, timeout: float, fresh: bool) -> tuple[Reply, float]:
         device = self.device(name)
         profile = self.profiles.get(device.platform)
         grant = policy.decide(device, profile, command)
         turn = Turn()
         began = time.perf_counter()
         async with self.app.pool.lease((device,), profile, turn, fresh=fresh) as lease:
-            reply = await lease.session.run(grant, timeout=60.0, turn=turn, limiter=self.app.pool.threads)
+            reply = await lease.session.run(grant, timeout=timeout, turn=turn, limiter=self.app.pool.threads)
             seconds = time.perf_counter() - began
             if fresh:
                 lease.session.close()
@@ -62,7 +61,7 @@ class House:
         """For `medians`. Raises when the end was not proven."""
 
         def once() -> float:
-            reply, seconds = (self.run_fresh if fresh else self.run)(name, command)
+            reply, seconds = self.run(name, command, fresh=fresh)
             assert reply.framing == "proven"
             return seconds
 
@@ -117,7 +116,8 @@ class Served:
 
     def call(self, tool: str, arguments: Mapping[str, Any]) -> tuple[Any, float]:
         """The result, and the seconds between the client's call and its answer."""
-        return self._portal.call(self._call, tool, dict(arguments))
+        answer: tuple[Any, float] = self._portal.call(self._call, tool, dict(arguments))
+        return answer
 
     async def _call(self, tool: str, arguments: dict[str, Any]) -> tuple[Any, float]:
         began = time.perf_counter()

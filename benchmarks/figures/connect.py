@@ -24,7 +24,7 @@ def run(bench: Bench) -> Iterator[Figure]:
     spec = DeviceSpec("r1", "cisco_ios")
     with served([spec]) as ports:
         inventory = write_inventory(ports, [spec], folder)
-        yield from _figures(bench, folder, inventory, target(spec, ports), "show clock", "simulated")
+        yield from _figures(bench, folder, inventory, target(spec, ports), command="show clock", where="simulated")
     with real_lab() as lab:
         name = "connect + first show, FRR"
         if isinstance(lab, str):
@@ -32,10 +32,10 @@ def run(bench: Bench) -> Iterator[Figure]:
             return
         folder = bench.subfolder("connect-frr")
         inventory = lab.write_inventory(folder / "inventory.yaml")
-        yield from _figures(bench, folder, inventory, frr(lab), "show version", "FRR")
+        yield from _figures(bench, folder, inventory, frr(lab), command="show version", where="FRR")
 
 
-def _figures(bench: Bench, folder: Path, inventory: Path, to: Target, command: str, where: str) -> Iterator[Figure]:
+def _figures(bench: Bench, folder: Path, inventory: Path, to: Target, *, command: str, where: str) -> Iterator[Figure]:
     def by_netmiko() -> None:
         with netmiko(to) as connection:
             connection.send_command(command)

@@ -1,4 +1,4 @@
-"""What a command costs beside the wire: the policy's decision, two audit records, the table. Best of several batches."""
+"""What a command costs beside the wire: the policy's decision, two audit records, the table. Best of batches."""
 
 from __future__ import annotations
 
