@@ -122,6 +122,9 @@ async def _life(open_app: Open[AppT], build: Build[AppT]) -> None:
             except NetsshError as error:
                 sys.stderr.write(f"netssh-mcp: {error}\n{error.hint}\n".replace("\n\n", "\n"))
                 _leave(2)
+            except Exception:  # a bug of ours: leave, for the group outside would wait for the SDK's stdin thread
+                log.exception("the server ended by an error of its own")
+                _leave(1)
         _leave(1 if wire.broken and not wire.scope.cancel_called else 0)
 
 

@@ -26,6 +26,13 @@ from netssh_mcp.server import serve  # noqa: E402
 from tests.conformance import fake_app  # noqa: E402
 
 
+async def fails(once: Path) -> None:
+    """A task of the services that dies by a bug as soon as a call runs."""
+    while not await anyio.Path(once).exists():
+        await anyio.lowlevel.checkpoint()
+    raise ZeroDivisionError("a bug")
+
+
 def main() -> None:
     markers, how = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
 
@@ -47,6 +54,10 @@ def main() -> None:
     async def open_app(_settings: object) -> AsyncIterator[Any]:
         if how == "broken":
             raise InputError("the services cannot open", hint="Do this next.")
+        if how == "bug":
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(fails, markers / "running")
+                yield fake_app.FakeApp(show=show).app()
         try:
             yield fake_app.FakeApp(show=show).app()
         finally:

@@ -149,6 +149,13 @@ def test_services_whose_closing_blocks_the_whole_process_cannot_hold_it(tmp_path
     assert not (tmp_path / "closed").exists()
 
 
+def test_a_bug_that_ends_the_services_ends_the_process_and_is_in_its_log(tmp_path: Path) -> None:
+    with spoken_to(tmp_path, "bug", busy=True) as process:
+        assert process.wait(LONG) == 1
+        assert process.stderr
+        assert b"ZeroDivisionError: a bug" in process.stderr.read()
+
+
 def test_a_client_that_only_stops_reading_is_gone_too(tmp_path: Path) -> None:
     with spoken_to(tmp_path) as process:
         assert process.stdout

@@ -13,7 +13,7 @@ from ntc_templates.parse import parse_output
 
 from netssh_mcp.lab.demo_network import captured
 from netssh_mcp.lab.device import Device, DeviceSpec
-from netssh_mcp.lab.faults import Script, Text
+from netssh_mcp.lab.faults import AfterPrompt, Faults, Log, Script, Text
 from netssh_mcp.lab.model import fill
 from netssh_mcp.lab.server import RunningNetwork, start_network
 from tests.devices.house import write_inventory
@@ -247,3 +247,40 @@ async def test_one_call_over_all_of_them_in_both_eras(network: RunningNetwork, t
         answer = await house.show("!dead1 & !no1", "show version")
     assert len(answer.rows) == 10
     assert all(row["ok"] and row["framing"] == "proven" and row["parsed_by"] != "raw" for row in answer.rows)
+
+
+# ---- FRRouting's ways, which the real lab cannot show on demand
+
+FRR_LOGS = (
+    "2026/11/20 10:15:42 ZEBRA: [NNACN-54BDA][EC 4043309110] Disabling MPLS support (no kernel support)",
+    "% STARVATION: task vtysh_read (5593d) ran for 6123ms (cpu time 2ms)",
+)
+FRR = DeviceSpec(
+    "frr1",
+    "frr",
+    outputs={
+        "show paged": Script.of("".join(f"line {number}\n" for number in range(300)), Faults(pager_always=True)),
+        "show quiet": Script.of("the only line\n"),
+        **{f"show behind{number}": Script((Text("own\n"), AfterPrompt(line))) for number, line in enumerate(FRR_LOGS)},
+        **{f"show between{number}": Script((Text("own\n"), Log(line))) for number, line in enumerate(FRR_LOGS)},
+    },
+)
+
+
+async def test_frr_log_lines_are_events_and_pagers_never_cut_in_silence(tmp_path: Path) -> None:
+    with start_network([FRR]) as network:
+        async with served(write_inventory(network.ports, [FRR], tmp_path), tmp_path) as house:
+            for where in ("behind", "between"):
+                for number, line in enumerate(FRR_LOGS):
+                    asked = await house.show("frr1", f"show {where}{number}", "show quiet", parse="raw")
+                    own, quiet = asked.rows
+                    assert (own["ok"], own["output"], own["framing"]) == (True, "own\n", "proven")
+                    assert (quiet["ok"], quiet["output"]) == (True, "the only line\n")
+                    assert [*own["events"], *quiet["events"]] == [line]
+            # The proof goes out with the command here, so a pager in spite of `terminal length 0` has eaten it.
+            paged = await house.show("frr1", "show paged", parse="raw", timeout=5)
+            assert (paged.failed, paged.error["kind"]) == (True, "session")
+            assert "page prompt" in paged.error["message"]
+            assert paged.row["output"].startswith("line 0\nline 1\n")
+            after = (await house.show("frr1", "show quiet", parse="raw")).row
+            assert (after["ok"], after["output"]) == (True, "the only line\n")
