@@ -47,8 +47,10 @@ def run(arguments: list[str]) -> int:
     """The exit code. A NetsshError is printed as its text and hint."""
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in {"-h", "--help", "--version"}):
         arguments = ["serve", *arguments]  # the default command: MCP clients start us without arguments
-    args = parser().parse_args(arguments)
     try:
+        if arguments[0] == "lab":  # argparse's REMAINDER does not take an option as the first word (bpo-17050)
+            return _lab(arguments[1:])
+        args = parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] = args.run
         return command(args)
     except NetsshError as error:
@@ -92,9 +94,7 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("action", choices=("verify",))
     audit.add_argument("file", metavar="FILE", nargs="?", type=Path)
     command("demo", _demo, "Watch an MCP client ask a simulated network.")
-    lab = words.add_parser("lab", help="Run simulated devices.", add_help=False)
-    lab.add_argument("rest", nargs=argparse.REMAINDER)
-    lab.set_defaults(run=_lab)
+    words.add_parser("lab", help="Run simulated devices.", add_help=False)  # `run` takes it before argparse does
     return top
 
 
@@ -103,7 +103,7 @@ def _common() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     files = common.add_argument_group("configuration, each also as NETSSH_<NAME> in the environment")
     files.add_argument("--inventory", metavar="FILE", type=Path, action="append", help="may be given more than once")
-    files.add_argument("--policy", metavar="FILE", type=Path)
+    files.add_argument("--policy", metavar="FILE", type=Path, help="refused: this version reads no policy file")
     files.add_argument("--profiles", metavar="DIR", type=Path, help="your device profiles; they win over the shipped")
     files.add_argument("--templates", metavar="DIR", type=Path, help="your TextFSM templates")
     files.add_argument("--audit", metavar="FILE", type=Path, help="where each command and its outcome is recorded")
@@ -258,11 +258,11 @@ def _demo(_args: argparse.Namespace) -> int:
         return demo.main()
 
 
-def _lab(args: argparse.Namespace) -> int:
+def _lab(arguments: list[str]) -> int:
     with _lab_extra():
         from netssh_mcp.lab.__main__ import main as lab
 
-        return lab(args.rest)
+        return lab(arguments)
 
 
 @contextlib.contextmanager
