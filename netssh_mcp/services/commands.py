@@ -117,15 +117,15 @@ class Commands:
         by_device: dict[str, list[Row]] = {}
         for row in job.rows:
             by_device.setdefault(row.device.name, []).append(row)
+        if len(by_device) == 1:
+            await self._device(inventory, ask, job, job.rows)
+            return
         limiter = anyio.CapacityLimiter(_AT_ONCE)
 
         async def one(rows: list[Row]) -> None:
             async with limiter:
                 await self._device(inventory, ask, job, rows)
 
-        if len(by_device) == 1:
-            await one(job.rows)
-            return
         async with anyio.create_task_group() as tasks:
             for rows in by_device.values():
                 tasks.start_soon(one, rows)

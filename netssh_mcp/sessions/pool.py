@@ -135,7 +135,7 @@ class Pool:
         if slot is None or slot.hops != hops:
             if slot is not None:
                 slot.retire()  # its sessions are another host's, or another user's
-            slot = self._slots[name] = _Slot(hops, anyio.Semaphore(hops[-1].max_sessions))
+            slot = self._slots[name] = _Slot(hops, anyio.Semaphore(hops[-1].max_sessions, fast_acquire=True))
         return slot
 
     def _idle(self, slot: _Slot) -> Session | None:
