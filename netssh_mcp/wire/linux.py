@@ -106,6 +106,7 @@ class LinuxConnection:
         channel = self._link.transport.open_session(timeout=max(0.1, deadline - time.monotonic()))
         channel.exec_command("exec /bin/sh")
         self._reader = Reader(channel, self.device.name)
+        self._reader.ended = "the shell on the host ended, killed or by itself"
         turn.bind(self._reader.wake.set)
         self._reader.write(f"{_SETUP}\n".encode())
         try:
@@ -134,7 +135,8 @@ class LinuxConnection:
             raise not_sent(self.device.name, repr(line))
         turn.partial = streams.partial
         try:
-            reader.write(f"{line} </dev/null\n_s=$?; {streams.marks('$_s')}".encode())
+            # In braces, so that the first command of a pipeline reads /dev/null and not the last.
+            reader.write(f"{{ {line}\n}} </dev/null\n_s=$?; {streams.marks('$_s')}".encode())
             self._until_marker(reader, streams, deadline, turn)
         except NetsshError as error:
             error.partial = error.partial or streams.partial()

@@ -22,6 +22,7 @@ class Reader:
         self.wake = threading.Event()
         self.last_data = time.monotonic()
         self.writes = 0
+        self.ended = "the device closed the session"  # what it means here when the other side ends the channel
         channel.settimeout(_TYPING)  # for `write` only: reads ask first whether there is something
         # The pipes set the event on data and on close; cancels and inputs set it too. `wait` clears it, so whoever
         # waits looks at all of them again before waiting anew.
@@ -81,7 +82,7 @@ class Reader:
         """The error that names how the link ended."""
         saved = self.channel.get_transport().saved_exception
         if saved is None:
-            reason = "the device closed the session"
+            reason = self.ended
         elif isinstance(saved, ConnectionResetError):
             reason = "the connection was reset by the device or a firewall"
         elif isinstance(saved, (TimeoutError, OSError)) and not isinstance(saved, EOFError):
