@@ -61,6 +61,7 @@ def main() -> None:
         try:
             yield fake_app.FakeApp(show=show).app()
         finally:
+            (markers / "closing").touch()
             with anyio.CancelScope(shield=how == "slow"):
                 if how == "slow":
                     await anyio.sleep_forever()

@@ -135,9 +135,8 @@ def test_a_call_that_heeds_no_cancel_cannot_hold_the_server(tmp_path: Path, how:
 def test_a_second_signal_ends_a_server_whose_services_do_not_close(tmp_path: Path) -> None:
     with spoken_to(tmp_path, "slow") as process:
         process.send_signal(signal.SIGTERM)
-        while process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            os.sched_yield()
+        appears(tmp_path / "closing")
+        process.send_signal(signal.SIGTERM)
         left(process)
     assert not (tmp_path / "closed").exists()
 
