@@ -44,7 +44,7 @@ def main() -> int:
     if told < steps:
         print("A step that did not is a bug, here or in the server: please report it with this output.")
         return 1
-    print("Next: copy inventory.example.yaml to inventory.yaml, and see README.md for your MCP client.")
+    print("Next: `netssh-mcp list` says how to begin with devices of your own; README.md has your MCP client.")
     return 0
 
 
