@@ -25,6 +25,7 @@ from netssh_mcp.wire.sync import prove_prompt
 from netssh_mcp.wire.text import clean, last_line
 
 _PROMPT_QUIET = 0.05  # seconds of silence behind something like a prompt that end a read "by timing"
+_SETTLED = 1.5  # seconds until a line that was typed must have its prompt; then it is typed on, as Netmiko does
 _REMEMBERED = 256  # characters
 
 
@@ -33,12 +34,16 @@ class ReaderChannel(Channel):
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
+        self.heard_at = 0  # how many writes there had been when something was last heard
         # Netmiko decodes each read on its own and loses the characters that are split between two reads.
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def read_buffer(self) -> str:
         """What is there now."""
-        return self._decoder.decode(self.reader.take())
+        data = self.reader.take()
+        if data:
+            self.heard_at = self.reader.writes
+        return self._decoder.decode(data)
 
     def read_channel(self) -> str:
         """All that is there now."""
@@ -93,6 +98,31 @@ class EventReads(BaseConnection):
     def _until(self, seconds: float) -> float:
         return min(self.deadline, time.monotonic() + seconds) if seconds else self.deadline
 
+    def _settle(self) -> None:
+        """Let what was typed end in something like a prompt: Netmiko types on at the echo, into what still runs."""
+        if not self.reader.writes:
+            return
+        until = self._until(_SETTLED)
+        while (left := until - time.monotonic()) > 0:
+            self._read_buffer = self.read_channel()
+            line = last_line(clean((self._read + self._read_buffer)[-512:].encode()))
+            if self._heard() and re.fullmatch(self.profile.prompts.pattern, line):
+                return
+            self.reader.wait(left)
+
+    def _heard(self) -> bool:
+        return isinstance(self.channel, ReaderChannel) and self.channel.heard_at == self.reader.writes
+
+    def set_terminal_width(self, *args: Any, **kwargs: Any) -> str:  # noqa: ANN401  (the vendors' signatures differ)
+        """As the vendor's class does it, at a prompt."""
+        self._settle()
+        return super().set_terminal_width(*args, **kwargs)
+
+    def disable_paging(self, *args: Any, **kwargs: Any) -> str:  # noqa: ANN401
+        """As the vendor's class does it, at a prompt."""
+        self._settle()
+        return super().disable_paging(*args, **kwargs)
+
     def read_until_pattern(
         self, pattern: str = "", read_timeout: float = 10.0, re_flags: int = 0, max_loops: int | None = None
     ) -> str:
@@ -144,6 +174,7 @@ class EventReads(BaseConnection):
 
     def find_prompt(self, delay_factor: float = 1.0, pattern: str | None = None) -> str:
         """The prompt, proven by a nonce where the platform has comments."""
+        self._settle()
         seen = self._read + self.clear_buffer()
         prompt = prove_prompt(self.reader, self.profile, self._until(10.0), before=seen)
         if not prompt.comments:  # see Login: this device refuses comments
