@@ -23,7 +23,7 @@ from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.model import Framing, WaitReason
 from netssh_mcp.wire.echo import after_echo, search_echo
 from netssh_mcp.wire.questions import paged, question
-from netssh_mcp.wire.text import clean, is_plain, last_line, line_slices
+from netssh_mcp.wire.text import clean, last_line, line_slices
 
 _TAIL = 2048  # bytes at the end that are looked at after each read: prompts and nonces are far shorter
 _PART = 1 << 18  # bytes: what is longer is decoded in parts, and is in memory twice then, not five times
@@ -285,12 +285,12 @@ class Exchange:
 
     def _in_parts(self, events: list[str]) -> tuple[list[str], bool]:
         """The text without the command's echo, cut at line ends when it is long."""
-        if len(self.raw) < 2 * _PART or not is_plain(self.raw):
+        if len(self.raw) < 2 * _PART or b"\x1b" in self.raw:  # an escape may go on over a line end
             body, echo_seen = self._without_echo(self.raw, events)
             return [body], echo_seen
         first, *others = line_slices(self.raw, _PART)
         head, echo_seen = self._without_echo(self.raw[slice(*first)], events)
-        return [head, *(clean(self.raw[slice(*bounds)]) for bounds in others)], echo_seen
+        return [head, *(clean(memoryview(self.raw)[slice(*bounds)]) for bounds in others)], echo_seen
 
     def _end_reaches(self, tail: str, prompt: Prompt) -> bool:
         """Whether what is peeled off the end may begin before `tail`: its first line is of that kind itself."""
