@@ -17,7 +17,8 @@ NetsshError                     effect    meaning
 │   ├── PromptNotFound
 │   └── OutputTooLarge
 ├── DeviceError                 none      the device answered no
-│   └── CommandRejected
+│   ├── CommandRejected
+│   └── CommandFailed
 └── AuditError                  none      the audit record could not be written, so nothing was sent
 """
 
@@ -187,3 +188,11 @@ class CommandRejected(DeviceError):
     """The device refused the command (`% Invalid input` and its like); `line` is its own word."""
 
     kind = "rejected"
+
+
+class CommandFailed(DeviceError):
+    """A Linux command ended with another exit status than 0; its output is complete, in `partial` and `stderr`."""
+
+    kind = "exit"
+    exit_status: int = 0
+    stderr: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -14,6 +15,15 @@ from netssh_mcp.lab.device import DeviceSpec
 from tests.devices.house import write_inventory
 
 COMMAND = "show clock"
+_BARE = """
+from mcp.server import MCPServer
+server = MCPServer("bare")
+@server.tool()
+async def echo(text: str) -> str:
+    "The same text."
+    return text
+server.run("stdio")
+"""
 _ROUNDS = 200
 _NETMIKO_ROUNDS = 20
 _PEER_ROUNDS = 5
@@ -32,16 +42,20 @@ def run(bench: Bench) -> Iterator[Figure]:
         client = stack.enter_context(ours.server(house.portal, argv, environment))
         to = target(spec, ports)
         raw = stack.enter_context(Raw(to))
+        bare = stack.enter_context(ours.server(house.portal, [sys.executable, "-c", _BARE], environment))
         ask = {"targets": "r1", "commands": [COMMAND], "parse": "raw"}
         fast = {
             "raw": timed(lambda: raw.run(COMMAND)),
             "session": house.contender("r1", COMMAND),
             "stdio": client.contender("show", ask, ours.answered),
+            "bare": bare.contender("echo", {"text": COMMAND}),
         }
         seen = medians(fast, bench.rounds(_ROUNDS), warm=10)
         ms = {name: seconds * 1000 for name, seconds in seen.items()}
         yield compared("warm show, session", ms["session"], "ms", "raw Paramiko, prompt only", ms["raw"], most=3)
         yield compared("warm show, MCP stdio", ms["stdio"], "ms", "session", ms["session"], more=2)
+        # What the SDK, its client and two pipes take without any of our work: the floor of the figure above.
+        yield compared("warm show, MCP stdio", ms["stdio"], "ms", "bare MCPServer, echo tool", ms["bare"])
 
         slow = stack.enter_context(netmiko(to))
         seen = medians(

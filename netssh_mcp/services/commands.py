@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from netssh_mcp.errors import CommandRejected, InputError, NetsshError, SessionLost
+from netssh_mcp.errors import CommandFailed, CommandRejected, InputError, NetsshError, SessionError, SessionLost
 from netssh_mcp.guard import policy
 from netssh_mcp.guard.audit import Audit
 from netssh_mcp.guard.policy import Grant
@@ -290,7 +290,9 @@ class Commands:
         if error.partial:
             kept = self._outputs.keep(error.partial, cap=ask.cap, device=row.device.name, command=row.command)
             answer |= {"output": kept.shown, "truncated": kept.truncated, "output_id": kept.output_id}
-            answer["partial"] = True
+            answer["partial"] = isinstance(error, SessionError)
+        if isinstance(error, CommandFailed):
+            answer |= {"framing": "proven", "exit_status": error.exit_status, "stderr": error.stderr[: ask.cap]}
         return answer
 
 

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 import anyio
 import anyio.to_thread
 
-from netssh_mcp.errors import CommandInterrupted, CommandRejected, CommandTimeout, DeviceError, OutputTooLarge
+from netssh_mcp.errors import CommandFailed, CommandInterrupted, CommandRejected, CommandTimeout, OutputTooLarge
 from netssh_mcp.guard.policy import Grant
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.refusals import refusal
@@ -155,11 +155,13 @@ def _checked(grant: Grant, reply: Reply) -> Reply:
         )
     if reply.exit_status:
         last = (reply.stderr.strip() or reply.output.strip()).splitlines()[-1:]
-        raise DeviceError(
+        failed = CommandFailed(
             f"{grant.line!r} ended with exit status {reply.exit_status}",
             device=grant.device.name,
             line=last[0] if last else "",
-            partial=reply.output + reply.stderr,
-            hint="The output is complete; read it for the reason.",
+            partial=reply.output,
+            hint="The output is complete; read `stderr` for the reason.",
         )
+        failed.exit_status, failed.stderr = reply.exit_status, reply.stderr
+        raise failed
     return reply

@@ -34,7 +34,7 @@ class ReaderChannel(Channel):
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
-        self.heard_at = 0  # how many writes there had been when something was last heard
+        self.heard_at = reader.writes  # how many writes there had been when something was last heard
         # Netmiko decodes each read on its own and loses the characters that are split between two reads.
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
@@ -111,7 +111,7 @@ class EventReads(BaseConnection):
             self.reader.wait(left)
 
     def _heard(self) -> bool:
-        return isinstance(self.channel, ReaderChannel) and self.channel.heard_at == self.reader.writes
+        return self.reader.writes in (self.proven_at, getattr(self.channel, "heard_at", 0))
 
     def set_terminal_width(self, *args: Any, **kwargs: Any) -> str:  # noqa: ANN401  (the vendors' signatures differ)
         """As the vendor's class does it, at a prompt."""
@@ -181,6 +181,7 @@ class EventReads(BaseConnection):
             self.profile = self.profile.model_copy(update={"comment": "", "pipelined": False})
             prompt = prove_prompt(self.reader, self.profile, self._until(10.0))
         self.proven, self.proven_at = prompt, self.reader.writes
+        self._read = prompt.line
         return prompt.line.strip()
 
     def asa_login(self) -> None:

@@ -300,10 +300,10 @@ async def test_linux_tables_are_right(house: House, real_lab: RealLab) -> None:
 async def test_a_failing_linux_command_tells_its_exit_status_and_stderr(house: House) -> None:
     answer = await house.show("linux1", "ls /nonexistent", "uptime")
     failed, after = answer.rows
-    assert (failed["ok"], failed["error"]["kind"]) == (False, "device")
+    assert (failed["ok"], failed["error"]["kind"], failed["exit_status"]) == (False, "exit", 2)
     assert "exit status 2" in failed["error"]["message"]
     assert re.fullmatch(r"ls: cannot access '/nonexistent': No such file or directory", failed["error"]["line"])
-    assert failed["output"] == failed["error"]["line"] + "\n"
+    assert failed["stderr"] == failed["error"]["line"] + "\n"
     assert after["ok"]
 
 
