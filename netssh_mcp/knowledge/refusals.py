@@ -21,6 +21,8 @@ def refusal(profile: Profile, output: str) -> str:
         lines = lines[:3] + lines[-2:]
     refuses, forgives = _compiled(patterns), _compiled(profile.not_rejected)
     for line in lines:
+        if line.strip() == "^":
+            continue  # it marks the place in the echo above; the reason is on the next line
         if refuses.match(line.strip()) and not (profile.not_rejected and forgives.match(line.strip())):
             return line.strip()
     return ""

@@ -250,6 +250,10 @@ class Commands:
         notes = [parsed.note] if parsed.note else []
         if parsed.parsed_by == "raw" and (ask.query or ask.fields):
             notes.append("query and fields need a table or JSON, so they were not applied")
+        elif parsed.table is None and ask.fields:
+            notes.append(
+                "fields name a table's columns and this is JSON, so they were not applied; `query` selects from it"
+            )
         if notes:
             answer["parse_note"] = "; ".join(notes + ([answer["parse_note"]] if "parse_note" in answer else []))
         answer["framing"] = reply.framing

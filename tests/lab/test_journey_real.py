@@ -263,7 +263,7 @@ async def test_endless_ping_is_refused_with_a_way_out(house: House) -> None:
 
 async def test_a_name_that_does_not_resolve_is_a_failure_with_its_status(house: House) -> None:
     answer = await house.show("linux1", "getent hosts no-such-name.invalid")
-    assert (answer.failed, answer.error["kind"]) == (True, "device")
+    assert (answer.failed, answer.error["kind"]) == (True, "exit")
     assert "exit status 2" in answer.error["message"]
 
 
