@@ -81,7 +81,7 @@ def _log() -> str:
 # -- the teller ----------------------------------------------------------------------------------------------------
 
 
-class NotAsTold(Exception):  # noqa: N818 - the story's word
+class NotAsTold(Exception):
     """A fact of a step did not come out; the text says which."""
 
 

@@ -52,7 +52,7 @@ class Rows:
     keys: frozenset[str]
 
 
-class TemplateFailed(Exception):  # noqa: N818 - never leaves knowledge; it is a result, not an error
+class TemplateFailed(Exception):
     """The template refused the text, or is itself broken."""
 
 

@@ -1,4 +1,4 @@
-"""Run the hostile mix through real sessions and count: right, refused to answer, wrong. Used by tests, soak, benchmarks."""
+"""Run the hostile mix through real sessions and count what came back: right, an error, wrong."""
 
 from __future__ import annotations
 
