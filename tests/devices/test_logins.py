@@ -33,7 +33,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("keys")
     for name, kind, passphrase in (("plain", "ssh-ed25519", None), ("locked", "ecdsa-sha2-nistp256", "open sesame")):
         key = asyncssh.generate_private_key(kind)
-        key.write_private_key(folder / name, passphrase=passphrase, rounds=2)
+        key.write_private_key(folder / name, passphrase=passphrase, rounds=50)
         (folder / name).chmod(0o600)
         key.write_public_key(folder / f"{name}.pub")
     return folder
