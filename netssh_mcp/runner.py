@@ -92,10 +92,12 @@ class _Wire:
         self.broken = False
 
     async def serve(self, server: MCPServer[AppT]) -> None:
+        from netssh_mcp.stdio import serve  # noqa: PLC0415  (with the SDK, after `before_imports`)
+
         self.broken = True
         try:
             with self.scope:
-                await server.run_stdio_async()
+                await serve(server)
             self.broken = False
         finally:
             if self.broken:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
-
-import anyio
-
-from netssh_mcp.errors import NetsshError
 
 T = TypeVar("T")
 Progress = Callable[[int, int, str], Awaitable[None]]  # done, total, message
@@ -45,23 +42,24 @@ class _Meter:
 
 
 async def alive(report: Report, work: Callable[[Progress], Awaitable[T]], *, every: float = HEARTBEAT) -> T:
-    """`work`'s result; its rows and, in between, heartbeats go to `report`. Cancelling reaches `work` as it is."""
+    """`work`'s result; its rows and, in between, heartbeats go to `report`. Cancelling reaches `work` as it is.
+
+    A timer of the loop starts the heartbeats: nearly every call ends before the first, and pays nothing for them.
+    """
     meter = _Meter(report)
-    start = anyio.current_time()
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    beating: list[asyncio.Task[None]] = []
 
     async def beats() -> None:
         while True:
-            await anyio.sleep(every)
-            await meter.beat(anyio.current_time() - start)
+            await meter.beat(loop.time() - start)
+            await asyncio.sleep(every)
 
-    failure: NetsshError | None = None
-    async with anyio.create_task_group() as group:
-        group.start_soon(beats)
-        try:
-            result = await work(meter.row)
-        except NetsshError as error:  # carried out by hand: the group would wrap it
-            failure = error
-        group.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-    return result
+    timer = loop.call_later(every, lambda: beating.append(loop.create_task(beats())))
+    try:
+        return await work(meter.row)
+    finally:
+        timer.cancel()
+        for task in beating:
+            task.cancel()
