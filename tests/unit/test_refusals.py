@@ -26,7 +26,7 @@ PROFILES = Profiles.load(None)
             "ERROR: % Invalid input detected at '^' marker.",
         ),
         ("arista_eos", "% Invalid input\n", "% Invalid input"),
-        ("juniper_junos", "          ^\nunknown command.\n", "^"),
+        ("juniper_junos", "          ^\nunknown command.\n", "unknown command."),
         ("frr", "% Unknown command: show bogus\n", "% Unknown command: show bogus"),
     ],
 )
