@@ -6,6 +6,7 @@ a folder that is removed at the end, and the home folder of the server is that f
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -36,7 +37,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="netssh-demo-") as name:
         folder = Path(name)
         with start_network(demo_story.devices(password)) as network:
-            story = anyio.run(_told, network, folder, password)
+            try:
+                story = anyio.run(_told, network, folder, password)
+            except asyncio.CancelledError as interrupted:  # how Python 3.10's event loop passes a Ctrl-C on
+                raise KeyboardInterrupt from interrupted
         story.last(lambda: _audit_report(folder))
     told, steps = story.came_out, len(story.steps)
     took = time.monotonic() - began
