@@ -48,9 +48,13 @@ _ESCAPE_BYTES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()*+][0-9A-Za-z]|[=>78
 _ECHO_REST = re.compile(rb"(?:[ \r\x00\x07\x08]|\x1b\[[0-?]*[ -/]*[@-~])*\n")
 
 
+_PROOF = re.compile(r"[^\w\s]\d{16}")
+
+
 def search_echo(text: str, line: str, prompt: str, log_line: str, events: list[str]) -> tuple[str, bool]:
     """The echo was not the first thing: log lines before or in it, or a prompt drawn anew."""
-    lines = text.split("\n")
+    # An echo of an earlier proof may still have been on its way.
+    lines = [item for item in text.split("\n") if not _PROOF.fullmatch(item.removeprefix(prompt))]
     for index, item in enumerate(lines[:20]):
         shown = item[len(prompt) :] if prompt and item.startswith(prompt) else item
         if _squeeze(shown) == _squeeze(line):
@@ -87,3 +91,14 @@ def _before_echo(lines: Iterable[str], line: str, prompt: str) -> list[str]:
 
 def _squeeze(text: str) -> str:
     return "".join(text.split())
+
+
+def is_proof(line: str) -> bool:
+    """Whether this is one of our own nonces and nothing else."""
+    return _PROOF.fullmatch(line) is not None
+
+
+def incomplete_escape(raw: bytes | bytearray) -> bytes:
+    """The start of an escape sequence at the end of `raw`, whose rest is still coming."""
+    at = raw.rfind(b"\x1b", max(0, len(raw) - 32))
+    return bytes(raw[at:]) if at >= 0 and _ESCAPE_BYTES.match(raw, at) is None else b""

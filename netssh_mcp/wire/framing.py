@@ -1,14 +1,15 @@
 """The end of a command is proven, not guessed. No I/O here: bytes in, decisions out.
 
-When this session's exact prompt stands last, a comment with a random nonce is sent; only *prompt, nonce echo, newline,
-prompt* at the very end closes the command. Three ways devices echo have to give the same answer:
+When this session's exact prompt stands last, two comments with random nonces are sent in one write; only *prompt, first
+echo, prompt, second echo, prompt* at the very end closes the command. Three ways devices echo have to give the same:
 
-    line    the line editor echoes when it reads:     ...output PROMPT !n CRLF PROMPT
-    early   the terminal echoes on arrival, once:     ...out !n CRLF put PROMPT PROMPT    (after a false end)
-    both    the terminal and then the line editor:    ...out !n CRLF put PROMPT !n CRLF PROMPT
+    line    the line editor echoes when it reads:     ...output PROMPT !1 CRLF PROMPT !2 CRLF PROMPT
+    both    the terminal and then the line editor:    ...out !1 CRLF !2 CRLF put PROMPT !1 CRLF PROMPT !2 CRLF PROMPT
+    early   the terminal echoes on arrival, once:     ...out !1 CRLF !2 CRLF put PROMPT PROMPT PROMPT
 
-A look-alike of the prompt inside the output costs an early nonce, never a wrong end: the nonce is then echoed somewhere
-else than right before the last prompt, is taken out of the text again, and the next one decides.
+A look-alike of the prompt inside the output costs an early pair, never a wrong end: a terminal echoes the pair in one
+piece, so no prompt stands between the two, it is taken out of the text again, and the next pair decides. On `early`
+terminals the pair in one piece and then two prompts close it, after a short silence.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from netssh_mcp.wire.text import clean, last_line, line_slices
 
 _TAIL = 2048  # bytes at the end that are looked at after each read: prompts and nonces are far shorter
 _PART = 1 << 18  # bytes: what is longer is decoded in parts, and is in memory twice then, not five times
+_LOG_LINE = 400  # characters of a line in which it shows that it is one
 _LOG_LINES_UP_TO = 4_000_000  # characters; past this, log lines stay in the text: cutting them costs more than it helps
 
 # Silences, in seconds. None of them ends a command where there is a nonce; they only say when to ask for the proof.
 _MID_LINE = 0.03  # the prompt stands last, but not on a line of its own
 _AFTER_LOG_LINE = 0.15  # a log line came behind the prompt and no new prompt was drawn
 _OTHER_PROMPT = 0.25  # something like a prompt, but not ours (the hostname changed)
-_SUSPICIOUS = 0.05  # behind the second proof, after look-alikes
+_SUSPICIOUS = 0.05  # behind the proof of a terminal that echoes on arrival
 _LOST_NONCE = 0.5  # the prompt stands, and the nonce was not echoed
 _WAITING = 0.15  # a question stands last
 _MAX_NONCES = 64
@@ -91,8 +93,7 @@ class Exchange:
     _prompt_bytes: bytes = b""
     _tail: str = ""
     _stale: bool = True
-    _proofs: int = 0
-    _proven_by: str = ""
+    _early: bool = False
     _other: str = ""
     _parts: list[str] = field(default_factory=list)  # the output, once `split` has it
 
@@ -115,8 +116,8 @@ class Exchange:
     def _mark(self) -> bytes:
         if not self.nonces:
             self.asked_at = len(self.raw)
-        self.nonces.append(self.nonce())
-        return f"{self.profile.comment}{self.nonces[-1]}\n".encode()
+        self.nonces += (self.nonce(), self.nonce())
+        return "".join(f"{self.profile.comment}{nonce}\n" for nonce in self.nonces[-2:]).encode()
 
     def tail(self) -> str:
         """The last lines as text; what the decisions look at."""
@@ -132,7 +133,7 @@ class Exchange:
         if not self.profile.comment:
             return self._step_by_prompt(quiet)
         if self.nonces and self._proof_stands():
-            return self._proven(quiet)
+            return Step(done=True) if not self._early or quiet >= _SUSPICIOUS else Step(wait=_SUSPICIOUS)
         if self._prompt_stands():
             return self._ask(quiet)
         return self._no_prompt(quiet)
@@ -159,52 +160,57 @@ class Exchange:
         if not self._echoed(self.nonces[-1]):
             # The device will echo it when it reads its next line; only a swallowed nonce is sent anew.
             return Step(send=self._mark()) if quiet >= _LOST_NONCE else Step(wait=_LOST_NONCE)
-        # Echoed, but not at this prompt: the last one was asked for by a look-alike. Ask again, ever more slowly.
-        due = 0.0 if len(self.nonces) < 4 and self._own_line() else min(0.5, _MID_LINE * len(self.nonces))
+        # Echoed, but not around this prompt: the last pair was asked for by a look-alike, or its second echo is still
+        # on its way. Ask again, ever more slowly.
+        due = min(0.5, _MID_LINE * len(self.nonces) / 2)
         return Step(send=self._mark()) if quiet >= due else Step(wait=due)
 
     def _echoed(self, nonce: str) -> bool:
         return self.raw.rfind(nonce.encode(), self.asked_at) >= 0
 
     def _proof_stands(self) -> bool:
-        """The last nonce's echo, a newline and the prompt stand at the very end."""
-        mark = f"{self.profile.comment}{self.nonces[-1]}\n"
+        """The last pair's echoes and prompts stand at the very end, in the order that only a ready device gives."""
+        first, second = (f"{self.profile.comment}{nonce}\n" for nonce in self.nonces[-2:])
         text = self.tail()
-        at = text.rfind(mark)
+        at = text.rfind(second)
         if at < 0:
             return False
-        rest = text[at + len(mark) :]
-        before = text[:at]
-        self._other = ""
-        if before.endswith(self.prompt.line) and self._is_prompt(rest, self.prompt.line):
+        before, rest = text[:at], text[at + len(second) :]
+        self._other, self._early = "", False
+        if self._read_in_turn(before, rest, first, self.prompt.line):
             return True
         other = last_line(before)
-        if other and self._is_prompt(rest, other) and re.fullmatch(self.profile.prompts.pattern, other):
-            self._other = other  # the same new prompt on both sides of the nonce: it changed
+        if re.fullmatch(self.profile.prompts.pattern, other) and self._read_in_turn(before, rest, first, other):
+            self._other = other  # the same new prompt around both: it changed
             return True
-        return False
+        self._early = self._echoed_on_arrival(before, rest, first, self.prompt.line)
+        if not self._early:
+            other = last_line(before.removesuffix(first))
+            known = re.fullmatch(self.profile.prompts.pattern, other) is not None
+            self._early = known and self._echoed_on_arrival(before, rest, first, other)
+            self._other = other if self._early else ""
+        return self._early
+
+    def _read_in_turn(self, before: str, rest: str, first: str, line: str) -> bool:
+        """*prompt, first, prompt, second, prompt*: each was echoed when it was read."""
+        at = before.rfind(first)
+        if at < 0 or not line or not before[:at].endswith(line):
+            return False
+        return self._is_prompt(before[at + len(first) :], line) and self._is_prompt(rest, line)
+
+    def _echoed_on_arrival(self, before: str, rest: str, first: str, line: str) -> bool:
+        """*prompt, first, second, prompt, prompt*: a terminal that echoes at once, and a line editor that does not."""
+        if not before.endswith(line + first) or not rest.endswith(line):
+            return False
+        inner = rest[: len(rest) - len(line)]
+        at = inner.find(line)
+        return at >= 0 and self._is_prompt(inner[: at + len(line)], line) and self._is_lead(inner[at + len(line) :])
 
     def _is_prompt(self, rest: str, line: str) -> bool:
-        if not rest.endswith(line):
-            return False
-        lead = rest[: len(rest) - len(line)]
+        return rest.endswith(line) and self._is_lead(rest[: len(rest) - len(line)])
+
+    def _is_lead(self, lead: str) -> bool:
         return lead in ("", self.prompt.lead) or re.fullmatch(_lead_pattern(self.profile), lead) is not None
-
-    def _proven(self, quiet: float) -> Step:
-        """One proof closes a command; where look-alikes stood on lines of their own, a second one must agree, and a
-        short silence: nonces that a terminal echoed early are echoed again by then."""
-        if self._proven_by != self.nonces[-1]:
-            self._proofs += 1
-            self._proven_by = self.nonces[-1]
-            if self._proofs == 1 and (self._other or self._look_alikes()):
-                return Step(send=self._mark())
-        if self._proofs > 1 and quiet < _SUSPICIOUS:
-            return Step(wait=_SUSPICIOUS)
-        return Step(done=True)
-
-    def _look_alikes(self) -> bool:
-        stood = self.raw.count(b"\n" + self._prompt_bytes)
-        return len(self.nonces) > 1 or stood > len(self.nonces) + 1
 
     def _no_prompt(self, quiet: float) -> Step:
         text = self.tail()
@@ -234,8 +240,7 @@ class Exchange:
         pattern = self.profile.log_line
         if not pattern:
             return False
-        at = text.rfind("\n" + self.prompt.line)
-        start = at + 1 if at >= 0 else (0 if text.startswith(self.prompt.line) else -1)
+        start = text.rfind(self.prompt.line)
         if start < 0:
             return False
         lines = text[start + len(self.prompt.line) :].strip("\n").split("\n")
@@ -280,7 +285,7 @@ class Exchange:
         if not self.reads_logs:
             body = self._without_log_lines(body, events)
         self._parts = [body]
-        framing: Framing = "proven" if self.profile.comment else "prompt"
+        framing: Framing = "proven" if self.profile.comment and echo_seen else "prompt"
         return Split(body, tuple(events), framing, prompt, echo_seen, pager_hit)
 
     def _in_parts(self, events: list[str]) -> tuple[list[str], bool]:
@@ -378,23 +383,14 @@ class Exchange:
         return self._cut(body[: start + len(prompt.line)], prompt)
 
     def _without_log_lines(self, body: str, events: list[str]) -> str:
+        """Whole lines only: what comes into the middle of a line cannot be told from a line that quotes a log line."""
         if not self.profile.log_line or len(body) > _LOG_LINES_UP_TO:
             return body
-        pattern = re.compile(self.profile.log_line)
+        match = re.compile(self.profile.log_line).match
         kept: list[str] = []
         found = len(events)
-        torn = ""  # the first half of a line that a log line came into
         for line in body.split("\n"):
-            if pattern.match(line):
-                events.append(line)
-            elif "%" in line and (match := pattern.search(line)):
-                torn += line[: match.start()]
-                events.append(line[match.start() :])
-            else:
-                kept.append(torn + line)
-                torn = ""
-        if torn:
-            kept.append(torn)
+            (events if match(line[:_LOG_LINE]) else kept).append(line)
         return body if len(events) == found else "\n".join(kept)
 
 

@@ -16,6 +16,7 @@ from netssh_mcp.errors import (
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.model import Reply
+from netssh_mcp.wire.echo import incomplete_escape, is_proof
 from netssh_mcp.wire.framing import Exchange, Prompt, Split
 from netssh_mcp.wire.login import INTERRUPT, Login
 from netssh_mcp.wire.reader import Reader
@@ -189,11 +190,12 @@ class NetworkConnection:
             raw += data
         if not raw:
             return b""
-        *lines, rest = clean(raw).split("\n")
+        held = incomplete_escape(raw)
+        *lines, rest = clean(raw[: len(raw) - len(held)]).split("\n")
         kept = (line.removeprefix(self.prompt.line) for line in lines)
-        self.events.extend(line for line in kept if line.strip())
+        self.events.extend(line for line in kept if line.strip() and not is_proof(line))
         del self.events[:-200]
-        return rest.removeprefix(self.prompt.line).encode()
+        return rest.removeprefix(self.prompt.line).encode() + held
 
     # -- the end -------------------------------------------------------------------------------------------------
 
