@@ -229,8 +229,9 @@ class Jobs:
             raise InputError(
                 "nothing of this job waits for input", hint="Input is taken only while the state is waiting."
             )
-        for row in waiting:
-            row.turn.send(_pager_key(row, text))
+        keys = [_pager_key(row, text) for row in waiting]  # all of them are asked for a key, or none is sent
+        for row, key in zip(waiting, keys, strict=True):
+            row.turn.send(key)
 
 
 def _pager_key(row: Row, text: str) -> str:
@@ -246,7 +247,6 @@ def _pager_key(row: Row, text: str) -> str:
     key = keys.get(text if text in keys else text.strip().lower())
     if key is None:
         raise InputError(f"{text[:20]!r} is not a pager key", device=row.device.name, hint="One of: space, enter, q.")
-    row.turn.waiting = ""
     return key
 
 

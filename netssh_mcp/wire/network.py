@@ -19,14 +19,16 @@ from netssh_mcp.model import Reply
 from netssh_mcp.wire.echo import incomplete_escape, is_proof
 from netssh_mcp.wire.framing import Exchange, Prompt, Split
 from netssh_mcp.wire.login import INTERRUPT, Login
+from netssh_mcp.wire.questions import question
 from netssh_mcp.wire.reader import Reader
 from netssh_mcp.wire.sync import prove_prompt
-from netssh_mcp.wire.text import clean
+from netssh_mcp.wire.text import clean, last_line
 from netssh_mcp.wire.transport import Link
 from netssh_mcp.wire.turn import Turn, not_sent
 
 _STOP = 0.6  # seconds that stopping a command may take before the session is given up
 _DRAIN = 3.0  # seconds that a flood which is on its way already may take
+_TAIL = 2048  # bytes: page prompts are far shorter
 _WIDTH, _HEIGHT = 511, 1000  # as wide as IOS takes; Netmiko's own choice
 
 
@@ -80,6 +82,7 @@ class NetworkConnection:
         if turn.cancelled:
             raise not_sent(self.device.name, repr(line))
         turn.partial = exchange.partial
+        turn.forget_input()  # a retry's: it answered a question of another session
         try:
             reader.write(exchange.first())
             self._until_done(reader, exchange, deadline, turn)
@@ -88,7 +91,7 @@ class NetworkConnection:
             raise
         finally:
             turn.partial = str  # a turn lives as long as its job: it must not keep the raw bytes
-            turn.waiting = ""
+            turn.forget_input()
         split = exchange.split()
         self._checked(split)
         if split.prompt.line != self.prompt.line:
@@ -97,6 +100,7 @@ class NetworkConnection:
         return Reply(split.output, split.framing, events, seconds=time.monotonic() - started)
 
     def _until_done(self, reader: Reader, exchange: Exchange, deadline: float, turn: Turn) -> None:
+        typed_at = 0  # bytes that had come when the last input was typed
         while True:
             while data := reader.take():
                 exchange.feed(data)
@@ -104,11 +108,16 @@ class NetworkConnection:
                     raise self._given_up(exchange, OutputTooLarge, f"more than {self.byte_limit} bytes came back")
             if turn.cancelled:
                 raise self._given_up(exchange, CommandInterrupted, "the call was cancelled")
-            while text := turn.next_input():
-                reader.write(text.encode())
-                exchange.waiting = ""
+            if text := turn.take_input():
+                if exchange.waiting == "pager":  # no byte has come since it was asked, and it was not answered yet
+                    reader.write(text.encode())
+                    typed_at, exchange.waiting = len(exchange.raw), ""
+                else:
+                    self.events.append("a pager key was not typed: the device had moved on from the page prompt")
             step = exchange.step(reader.quiet())
-            turn.waiting, turn.question = exchange.waiting, exchange.question
+            if exchange.waiting and typed_at and not _asked_anew(exchange, typed_at):
+                exchange.waiting = ""
+            turn.ask(exchange.waiting, exchange.question)
             if step.done:
                 return
             if step.send:
@@ -212,3 +221,14 @@ class NetworkConnection:
         if self._reader is None:
             raise SessionLost("the session is not open", device=self.device.name, effect="none")
         return self._reader
+
+
+def _asked_anew(exchange: Exchange, typed_at: int) -> bool:
+    """Whether the question came after the last input: on a slow link its old one stands there until the answer.
+
+    A page prompt has to be there whole, as the echo of a blank behind the old one looks like a new one.
+    """
+    new = clean(memoryview(exchange.raw)[max(typed_at, len(exchange.raw) - _TAIL) :])
+    if exchange.waiting == "pager":
+        return question(exchange.profile, last_line(new)) == "pager"
+    return len(exchange.raw) > typed_at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+import threading
 from collections.abc import Callable
 from typing import Literal, Protocol
 
@@ -19,7 +19,8 @@ class Turn:
         self.waiting: WaitReason | Literal[""] = ""
         self.question = ""
         self.partial: Callable[[], str] = str
-        self._inputs: deque[str] = deque()
+        self._input = ""  # one key at most: a second one would be an answer to a question nobody has seen
+        self._asking = threading.Lock()
         self._wake: Callable[[], None] = _nothing
 
     def bind(self, wake: Callable[[], None]) -> None:
@@ -37,14 +38,31 @@ class Turn:
         self.cancelled = True
         self._wake()
 
-    def send(self, text: str) -> None:
-        """Leave text for the thread that owns the connection to type, as it is."""
-        self._inputs.append(text)
-        self._wake()
+    def ask(self, waiting: WaitReason | Literal[""], question: str) -> None:
+        """What the command waits for. An answer that is on its way to be typed keeps it from being asked again."""
+        with self._asking:
+            self.waiting, self.question = ("" if self._input else waiting), question
 
-    def next_input(self) -> str:
-        """The oldest text left to type, or ""."""
-        return self._inputs.popleft() if self._inputs else ""
+    def send(self, text: str) -> bool:
+        """Leave text for the thread that owns the connection to type, as it is. False while another is left there."""
+        with self._asking:
+            if self._input:
+                return False
+            self._input, self.waiting = text, ""
+        self._wake()
+        return True
+
+    def take_input(self) -> str:
+        """The text left to type, or ""; it is not left there any longer."""
+        with self._asking:
+            text, self._input = self._input, ""
+            return text
+
+    def forget_input(self) -> None:
+        """The command that asked has ended, or begins anew: nothing waits, and no answer to it is typed any more."""
+        with self._asking:
+            self._input = ""
+            self.waiting = ""
 
 
 def _nothing() -> None:
