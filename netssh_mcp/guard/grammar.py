@@ -29,6 +29,7 @@ _URL = re.compile(
     re.IGNORECASE,
 )
 _LONE_WORD = re.compile(r"[\w.:/^\-]+[|\"]")  # the rest of a quoted alternation, which would be a harmless command
+_QUOTED = re.compile(r"[\"']([^\"']*)[\"']")  # a line has one kind of quotes only
 _REMOTE = re.compile(r"[\w.\-]+@[\w.\-]+:[/\w]")  # user@host:path
 
 
@@ -100,6 +101,8 @@ def grammar(profile: Profile) -> Grammar:
 
 def abbreviated(line: str) -> str:
     """A regex for `line` with every word abbreviated at will and anything after it; `*` a word, `...` any number."""
+    if line.startswith("... "):
+        return r"(?:\S+ )*" + abbreviated(line[4:])
     parts: list[str] = []
     for word in line.split():
         if word == "...":
@@ -172,13 +175,17 @@ def _whole_line(tables: Grammar, text: str) -> Meaning:
     line = _SPACES.sub(" ", text)
     if not any(pattern.fullmatch(line) for pattern in tables.whole):
         raise _denied(text, f"it is none of the read commands known for {tables.profile.name}")
-    secret = tables.secret is not None and tables.secret.fullmatch(line)
+    path = _SPACES.sub(" ", line.replace("/", " ")).strip(" ")  # `/ppp/secret print` is `ppp secret print`
+    if _matches(tables.refuse, line, path) or _matches(tables.denied, line, path):
+        raise _denied(text, "a word of its path writes, runs or waits")
+    secret = _matches(tables.secret, line, path)
     return Meaning(line, "secret-read" if secret else "read", "whole-line pattern", native_json=False, json_line="")
 
 
 def _verb_line(tables: Grammar, text: str) -> Meaning:
     head, *pipes = _segments(tables, text)
     verb, arguments = _verb(tables, text, _spaced(head))
+    _quoting(text, arguments)
     found = tables.verbs[verb.partition(" ")[0]]
     form = tables.forms.get(verb)
     if (found == "diagnose" and not arguments) or (form is not None and not form.fullmatch(arguments)):
@@ -186,11 +193,10 @@ def _verb_line(tables: Grammar, text: str) -> Meaning:
         raise _denied(text, f"{verb}: {why}", tables.profile.advice.get(verb, ""))
     command = f"{verb} {arguments}" if arguments else verb
     canonical = " | ".join((command, *(_pipe(tables, text, pipe) for pipe in pipes)))
-    bare = command.replace('"', "")
-    for pattern in (tables.denied, tables.refuse):
-        if pattern is not None and (pattern.fullmatch(bare) or pattern.fullmatch(canonical)):
-            raise _denied(text, f"{verb} reads by name, but this form writes, runs or fetches something")
-    if found == "read" and tables.secret is not None and tables.secret.fullmatch(bare):
+    forms = (*_unquoted(command), canonical)
+    if _matches(tables.denied, *forms) or _matches(tables.refuse, *forms):
+        raise _denied(text, f"{verb} reads by name, but this form writes, runs or fetches something")
+    if found == "read" and _matches(tables.secret, *forms):
         found = "secret-read"
     append = tables.profile.json_output.append
     at_once, on_request = (
@@ -205,6 +211,25 @@ def _verb_line(tables: Grammar, text: str) -> Meaning:
         json_line=canonical + append if append and not pipes and (at_once or on_request) else "",
         text_first=not at_once,
     )
+
+
+def _quoting(text: str, arguments: str) -> None:
+    """Quotes around nothing, around spaces or around the word that says what is shown dodge the tables of lines."""
+    if re.match(r"\S*[\"']", arguments):
+        raise _denied(text, "quotes may only stand from the third word on")
+    if any(part != part.strip(" ") or not part for part in _QUOTED.findall(arguments)):
+        raise _denied(text, "quoted text may not be empty, nor begin or end with a space")
+
+
+def _unquoted(command: str) -> tuple[str, str]:
+    """`command` without quotes: as many words as are read there, and with each quoted text as the one word it is."""
+    solid = re.sub(r"\"[^\"]*\"|'[^']*'", lambda found: found[0].replace(" ", "_"), command)
+    loose, solid = (re.sub(r"[\"']", "", form).replace("|", "_") for form in (command, solid))
+    return _SPACES.sub(" ", loose).strip(" "), _SPACES.sub(" ", solid).strip(" ")
+
+
+def _matches(pattern: re.Pattern[str] | None, *forms: str) -> bool:
+    return pattern is not None and any(pattern.fullmatch(form) for form in forms)
 
 
 def _segments(tables: Grammar, text: str) -> list[str]:

@@ -57,7 +57,7 @@ def test_no_attack_of_the_corpus_is_granted() -> None:
 
 
 def test_the_corpus_covers_every_platform_of_the_first_wave() -> None:
-    assert {platform for platform, _ in _attacks()} == set(FIRST_WAVE)
+    assert {platform for platform, _ in _attacks()} >= set(FIRST_WAVE)
 
 
 def _refused_rows() -> set[tuple[str, str]]:
@@ -156,6 +156,39 @@ def test_whatever_passes_on_linux_is_the_same_argv_quoted_for_the_shell(words: l
         ("linux", "ip  -j   route", "ip -j route"),
         ("linux", "date '+%F %T'", "date '+%F %T'"),
         ("linux", "ping -c 5 192.0.2.1", "ping -c 5 192.0.2.1"),
+        ("linux", "ping -c 5 -W 2 -I eth0 192.0.2.1", "ping -c 5 -W 2 -I eth0 192.0.2.1"),
+        ("linux", "date -u +%s", "date -u +%s"),
+        ("linux", "ss -tn state established dst 192.0.2.1", "ss -tn state established dst 192.0.2.1"),
+        ("linux", "nmcli -t -f NAME,UUID con show --active", "nmcli -t -f NAME,UUID con show --active"),
+        ("linux", "nmcli device status", "nmcli device status"),
+        ("linux", "systemctl is-active ssh", "systemctl is-active ssh"),
+        ("linux", "systemctl --no-pager status ssh.service -l", "systemctl --no-pager status ssh.service -l"),
+        ("linux", "networkctl --no-pager status eth0", "networkctl --no-pager status eth0"),
+        ("linux", "arp -an", "arp -an"),
+        ("linux", "arp -n 192.0.2.1", "arp -n 192.0.2.1"),
+        ("linux", "ps", "ps"),
+        ("linux", "ps -ef", "ps -ef"),
+        ("linux", "ps auxww --sort=-%mem", "ps auxww --sort=-%mem"),
+        ("linux", "ps -eo pid,user:20,args --sort=-pcpu", "ps -eo pid,user:20,args --sort=-pcpu"),
+        ("linux", "ps -p 1 -f", "ps -p 1 -f"),
+        ("linux", "ps -C zebra -o pid,etime", "ps -C zebra -o pid,etime"),
+        ("linux", "ps -ef --forest", "ps -ef --forest"),
+        (
+            "linux",
+            "journalctl --no-pager -n 5 --since '2 hours ago'",
+            "journalctl --no-pager -n 5 --since '2 hours ago'",
+        ),
+        (
+            "linux",
+            "journalctl --no-pager -n 5 --since='2026-11-20 10:00:00'",
+            "journalctl --no-pager -n 5 '--since=2026-11-20 10:00:00'",
+        ),
+        ("cisco_ios", 'show interfaces description "R2 uplink"', 'show interfaces description "R2 uplink"'),
+        ("cisco_ios", 'show version | include " uptime "', 'show version | include " uptime "'),
+        ("mikrotik_routeros", "/system resource print", "/system resource print"),
+        ("mikrotik_routeros", "/ip/firewall/address-list print", "/ip/firewall/address-list print"),
+        ("mikrotik_routeros", "/system package update print", "/system package update print"),
+        ("mikrotik_routeros", "/log print without-paging", "/log print without-paging"),
         ("linux", 'vtysh -c "sh ip route"', "vtysh -c 'show ip route'"),
         ("linux", "journalctl --no-pager -n 50 -u ssh", "journalctl --no-pager -n 50 -u ssh"),
         ("huawei", "display ip routing-table", "display ip routing-table"),
@@ -180,7 +213,12 @@ def test_the_canonical_form_is_what_is_sent(platform: str, typed: str, sent: str
         ("cisco_ios", "show tech", "secret-read"),
         ("cisco_ios", "ping 192.0.2.1", "diagnose"),
         ("cisco_xr", "admin show running-config", "secret-read"),
-        ("arista_eos", 'show "running-config"', "secret-read"),
+        ("arista_eos", 'show archive "x y"', "secret-read"),
+        ("linux", "cat /etc/fstab", "secret-read"),
+        ("linux", "cat /etc/hosts", "read"),
+        ("linux", "systemctl --no-pager show ssh", "secret-read"),
+        ("mikrotik_routeros", "/ppp/secret print", "secret-read"),
+        ("mikrotik_routeros", "/ip address print", "read"),
         ("juniper_junos", "show configuration", "secret-read"),
         ("frr", "show run", "secret-read"),
         ("linux", "vtysh -c 'show running-config'", "secret-read"),
