@@ -26,6 +26,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+from netssh_mcp.knowledge.untrusted import visible
+
 Effect = Literal["none", "possible", "done"]
 
 
@@ -63,17 +65,17 @@ class NetsshError(Exception):
 
     def __str__(self) -> str:
         where = f"{self.device}: " if self.device else ""
-        return f"{where}{self.message}"
+        return visible(f"{where}{self.message}")
 
     def facts(self) -> dict[str, Any]:
-        """The same facts as fields, for programs: kind, message, effect, hint, retryable, line."""
+        """The same facts as fields, hidden characters shown: kind, message, effect, hint, retryable, line."""
         return {
             "kind": self.kind,
             "message": str(self),
             "effect": self.effect,
-            "hint": self.hint,
+            "hint": visible(self.hint),
             "retryable": self.retryable,
-            "line": self.line,
+            "line": visible(self.line),
         }
 
 

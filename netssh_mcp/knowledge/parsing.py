@@ -10,16 +10,18 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from netssh_mcp.errors import InputError
+from netssh_mcp.knowledge.growth import growth, weight
 from netssh_mcp.knowledge.near import did_you_mean, near
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.knowledge.shipped import shipped
 from netssh_mcp.knowledge.textfsm_index import IndexRow, Rows, TemplateFailed, TemplateFolder
+from netssh_mcp.knowledge.untrusted import visible, visible_all
 from netssh_mcp.model import Parse, Table
 
 _FILTER = re.compile(r"\|\s*(?!no-more\b|display\b|json\b)(\S.*)")  # a pipe that takes lines away
@@ -58,7 +60,15 @@ class Parsers:
         """`command` is the canonical one that was sent. `native_json`: the device was asked for JSON.
 
         auto takes JSON for JSON when it was asked for or when the whole text is one; then a template; then raw.
+        Templates see the text as it came; hidden characters in what they found are then made visible.
         """
+        parsed = self._parse(profile, command, text, mode, native_json=native_json)
+        if text.isascii() or parsed.table is None:
+            return replace(parsed, note=visible(parsed.note))
+        rows = tuple(tuple(visible_all(cell) for cell in row) for row in parsed.table.rows)
+        return replace(parsed, table=Table(parsed.table.columns, rows), note=visible(parsed.note))
+
+    def _parse(self, profile: Profile, command: str, text: str, mode: Parse, *, native_json: bool) -> Parsed:
         if mode == "raw":
             return _raw("")
         if mode == "json" or (mode == "auto" and native_json):
@@ -147,6 +157,8 @@ def _json(text: str) -> Parsed:
     """Strict: one JSON value with white space around it, and no NaN, which no client could read."""
     try:
         data = json.loads(text, parse_constant=_no_constant)
+        if "\\" in text or not text.isascii():  # only so can a string have a hidden character in it
+            data = visible_all(data)
     except json.JSONDecodeError as exc:
         found = repr(text[exc.pos : exc.pos + 40]) if text.strip() else "no text at all"
         return _raw(f"not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}: {found}")
@@ -165,6 +177,9 @@ def objects(table: Table) -> list[dict[str, object]]:
 
 
 _NOTHING: Final = object()
+_LONGEST_QUERY = 500  # characters
+_MOST_GROWTH = 1000  # times the data
+_MOST_BYTES = 200_000_000  # the data times its growth; a query that only selects has no limit
 
 
 def check_query(query: str) -> None:
@@ -173,22 +188,43 @@ def check_query(query: str) -> None:
 
 
 def query_rows(table_or_data: object, query: str) -> object:
-    """The JMESPath `query` on a table (as a list of objects) or on a device's data. Raises InputError with position."""
+    """The JMESPath `query` on a table (as a list of objects) or on a device's data. Raises InputError with position.
+
+    A query whose result could be too large for the memory is refused before it is evaluated (`growth`). It may still
+    take seconds on a long output: not for an event loop.
+    """
     import jmespath  # noqa: PLC0415
     from jmespath.exceptions import JMESPathError  # noqa: PLC0415
 
+    if len(query) > _LONGEST_QUERY:
+        raise InputError(
+            f"the query has {len(query)} characters, {_LONGEST_QUERY} are allowed", hint=_hint(table_or_data)
+        )
     rows = objects(table_or_data) if isinstance(table_or_data, Table) else table_or_data
     try:
         meaning = jmespath.compile(query)
+        _check_growth(growth(meaning.parsed).peak, None if table_or_data is _NOTHING else rows)
         return None if table_or_data is _NOTHING else meaning.search(rows)
     except (JMESPathError, ValueError, RecursionError) as exc:
         at = getattr(exc, "lex_position", None)
         where = f" at position {at}" if at is not None else ""
-        columns = f" Columns: {', '.join(table_or_data.columns)}." if isinstance(table_or_data, Table) else ""
         raise InputError(
             f"query {query!r} is not valid JMESPath{where}: {str(exc).splitlines()[0]}",
-            hint=f"A table is a list of objects, e.g. \"[?status=='up'].interface\".{columns}",
+            hint=_hint(table_or_data),
         ) from exc
+
+
+def _check_growth(factor: float, rows: object) -> None:
+    if factor > _MOST_GROWTH or (factor > 1 and factor * weight(rows) > _MOST_BYTES):
+        raise InputError(
+            f"the query could make its data {factor:.0f} times as large, which is more than fits in memory",
+            hint="Select first ([?...]), and take the same data fewer times into [...], {...} or to_string().",
+        )
+
+
+def _hint(table_or_data: object) -> str:
+    columns = f" Columns: {', '.join(table_or_data.columns)}." if isinstance(table_or_data, Table) else ""
+    return f"A table is a list of objects, e.g. \"[?status=='up'].interface\".{columns}"
 
 
 def select_fields(table: Table, fields: Sequence[str]) -> Table:

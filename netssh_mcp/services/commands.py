@@ -19,6 +19,7 @@ from netssh_mcp.guard.policy import Grant
 from netssh_mcp.knowledge.inventory import Device, Inventory, InventorySource
 from netssh_mcp.knowledge.parsing import Parsed, Parsers, check_query, query_rows, select_fields
 from netssh_mcp.knowledge.profiles import Profiles
+from netssh_mcp.knowledge.untrusted import visible
 from netssh_mcp.model import Parse, Reply
 from netssh_mcp.services.jobs import Job, Jobs, Progress, Row, not_sent, running_answer
 from netssh_mcp.services.outputs import Outputs
@@ -194,7 +195,12 @@ class Commands:
                 grant = policy.decide(row.device, row.profile, row.command)
                 reply = await self._run(lease, grant, ask, row)
                 parsed, seconds = await self._parsed(grant, reply, ask, row)
-        answer = self._content(grant, reply, parsed, ask, row)
+        if ask.query:  # in a thread: a query of a long output takes long
+            answer = await anyio.to_thread.run_sync(
+                lambda: self._content(grant, reply, parsed, ask, row), limiter=self._pool.threads
+            )
+        else:
+            answer = self._content(grant, reply, parsed, ask, row)
         answer["reconnected"] = lease.reconnected
         answer["retried"] = retried
         answer["ms"] = {
@@ -257,11 +263,11 @@ class Commands:
         if notes:
             answer["parse_note"] = "; ".join(notes + ([answer["parse_note"]] if "parse_note" in answer else []))
         answer["framing"] = reply.framing
-        answer["events"] = list(reply.events)
+        answer["events"] = [visible(event) for event in reply.events]
         if reply.exit_status is not None:
             answer["exit_status"] = reply.exit_status
             if reply.stderr:
-                answer["stderr"] = reply.stderr[: ask.cap]
+                answer["stderr"] = visible(reply.stderr[: ask.cap])
         if grant.line != grant.command:
             answer["sent"] = grant.line
         return answer
@@ -296,7 +302,11 @@ class Commands:
             answer |= {"output": kept.shown, "truncated": kept.truncated, "output_id": kept.output_id}
             answer["partial"] = isinstance(error, SessionError)
         if isinstance(error, CommandFailed):
-            answer |= {"framing": "proven", "exit_status": error.exit_status, "stderr": error.stderr[: ask.cap]}
+            answer |= {
+                "framing": "proven",
+                "exit_status": error.exit_status,
+                "stderr": visible(error.stderr[: ask.cap]),
+            }
         return answer
 
 

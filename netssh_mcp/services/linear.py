@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from netssh_mcp.errors import InputError
 
 _MAX_PATTERN = 500  # characters
-_MAX_NODES = 4000  # of the automaton: `(a{50}){50}` is refused, `\d{1,3}(\.\d{1,3}){3}` has 60
+_MAX_NODES = 500  # of the automaton: as many as characters in the longest pattern; `\d{1,3}(\.\d{1,3}){3}` has 60
+_MAX_WORK = 10_000_000  # nodes visited in one search of a whole output, some seconds; usual patterns: some thousands
 _MAX_STATES = 1000  # kept at a time, then forgotten and made again
 
 _TOKEN = re.compile(
@@ -79,6 +80,7 @@ class _Automaton:
             raise self._wrong("unbalanced parenthesis")
         self._first = build(0)
         self._states: dict[tuple[frozenset[int], str], _State] = {}
+        self._work = 0
 
     def _wrong(self, what: str) -> InputError:
         return InputError(
@@ -147,7 +149,9 @@ class _Automaton:
             least, comma, most = repeat[1:-1].partition(",")
             low = int(least or 0)
             high = int(most) if most else (-1 if comma else low)
-            if max(low, high) > _MAX_NODES or 0 <= high < low:
+            if max(low, high) > _MAX_NODES:
+                raise self._wrong(f"too large, {repeat} counts over {_MAX_NODES}")
+            if 0 <= high < low:
                 raise self._wrong(f"{repeat} cannot be counted")
 
         def build(after: int) -> int:
@@ -165,7 +169,7 @@ class _Automaton:
 
     def _node(self, follow: list[int], *, test: re.Pattern[str] | None = None, edge: str = "") -> int:
         if len(self._nodes) >= _MAX_NODES:
-            raise self._wrong("the repetitions multiply to too much")
+            raise self._wrong(f"too large, the repetitions multiply to too much (over {_MAX_NODES} characters)")
         self._nodes.append(_Node(follow, test, edge))
         return len(self._nodes) - 1
 
@@ -180,7 +184,9 @@ class _Automaton:
             if following is None:
                 return True
             state = following
-        return 0 in self._reach(state, "")
+        if "" not in state.to:  # the line's end is remembered as characters are
+            state.to[""] = None if 0 in self._reach(state, "") else state
+        return state.to[""] is None
 
     def _state(self, nodes: frozenset[int], before: str) -> _State:
         """The state of these nodes; a match may begin at every character, so the first node is always there."""
@@ -216,6 +222,12 @@ class _Automaton:
             reached.add(index)
             if node.test is None:
                 todo += node.follow
+        self._work += len(reached)
+        if self._work > _MAX_WORK:
+            raise InputError(
+                f"grep pattern {self._pattern!r} is too much work on this output: too many ways to match",
+                hint="Use smaller counts than {100} and fewer .* in one pattern, or grep for a fixed word.",
+            )
         return reached
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge.parsing import query_rows
+from netssh_mcp.knowledge.untrusted import visible
 from netssh_mcp.model import Table
 from netssh_mcp.services.excerpts import (
     Lines,
@@ -118,6 +119,7 @@ class Outputs:
     ) -> Kept:
         """The text as it may be shown. Over the cap (`cap` is a smaller one): head, notice, tail; the whole kept."""
         cap = cap or self.cap
+        text = visible(text)
         if len(text) <= cap:
             return Kept(text, False, "", len(text))
         output_id = self._store(device, command, _Whole(text, table, data))
@@ -130,7 +132,7 @@ class Outputs:
         total = len(table.rows)
         if len(shown.rows) == total:
             return KeptRows(table, None, False, "", total)
-        output_id = self._store(device, command, _Whole(text, table, None))
+        output_id = self._store(device, command, _Whole(visible(text), table, None))
         left = f"{total - len(shown.rows)} of {total} rows are left out here; "
         notice = left + self._read_on(output_id).format(offset=len(shown.rows)) + ", query=... selects"
         return KeptRows(shown, None, True, output_id, total, notice)
@@ -140,7 +142,7 @@ class Outputs:
         total = len(data) if isinstance(data, (dict, list)) else 1
         if json_size(data) <= (cap or self.cap):
             return KeptRows(None, data, False, "", total)
-        output_id = self._store(device, command, _Whole(text or json.dumps(data, indent=1), None, data))
+        output_id = self._store(device, command, _Whole(visible(text) or json.dumps(data, indent=1), None, data))
         shown, where = cut_data(data, cap or self.cap)
         notice = f"cut at {where}; " + self._read_on(output_id).format(offset=0) + ", query=... selects"
         return KeptRows(None, shown, True, output_id, total, notice)

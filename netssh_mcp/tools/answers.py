@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, cast
 
 from mcp.types import CallToolResult, TextContent
 
 from netssh_mcp.errors import NetsshError
+from netssh_mcp.knowledge.untrusted import visible_all
 from netssh_mcp.tools import render
 
 P = ParamSpec("P")
 Structured = dict[str, Any]  # JSON as services give it
 
 
-def answer(structured: Structured, text: str, *, failed: bool = False) -> CallToolResult:
-    return CallToolResult(content=[TextContent(text=text)], structured_content=structured, is_error=failed)
+def answer(result: Structured, text: Callable[[Structured], str], *, failed: bool = False) -> CallToolResult:
+    """The result, and as `text` renders it. All that a device wrote passes here: nothing hidden goes on to a model."""
+    shown = cast("Structured", visible_all(result))
+    return CallToolResult(content=[TextContent(text=text(shown))], structured_content=shown, is_error=failed)
 
 
 def refusal(error: NetsshError) -> CallToolResult:
     """An error as the model reads it and as programs do; `isError` is set."""
     facts = error.facts()
-    return answer({"error": facts}, render.error(facts), failed=True)
+    return answer({"error": facts}, lambda shown: render.error(shown["error"]), failed=True)
 
 
 def answers(tool: Callable[P, Awaitable[CallToolResult]]) -> Callable[P, Awaitable[CallToolResult]]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import stat
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netssh_mcp.errors import InputError
+from netssh_mcp.knowledge.untrusted import visible
 from netssh_mcp.model import Table
 from netssh_mcp.services.linear import searcher
 from netssh_mcp.services.outputs import Outputs
@@ -84,7 +88,7 @@ def test_parts_put_together_are_the_text_character_for_character(text: str, limi
         assert isinstance(part["next_offset"], int)
         assert part["next_offset"] > offset
         offset = part["next_offset"]
-    assert "".join(texts) == text
+    assert "".join(texts) == visible(text)
 
 
 @pytest.mark.parametrize("text", [LINES, "x" * 9000, "y" * 700 + "\n" + LINES])
@@ -279,6 +283,7 @@ def test_ids_are_long_and_never_the_same() -> None:
         ({"grep": "*"}, "nothing to repeat at position 0"),
         ({"grep": "[z-a]"}, "bad character range"),
         ({"grep": "(a{99}){99}"}, "multiply to too much"),
+        ({"grep": "a.{1900}c"}, "too large, {1900} counts over 500 at position 8"),
         ({"grep": "a" * 600}, "500 are allowed"),
     ],
 )
@@ -323,3 +328,72 @@ def test_linear_search_finds_what_re_finds(pattern: str, line: str, folded: bool
 def test_patterns_that_hang_re_end_here(pattern: str) -> None:
     """Were it not linear, this test would not end: 2^20000 steps."""
     assert searcher(pattern)("a" * 20_000 + "!") is False
+
+
+def test_search_that_is_too_much_work_ends_with_an_error_and_the_same_on_plain_text_does_not() -> None:
+    mixed = "".join(random.Random(1).choice("ab") for _ in range(100_000))  # noqa: S311  # not a secret
+    with pytest.raises(InputError, match="too much work on this output"):
+        searcher("a.{400}c")(mixed)
+    assert searcher(r"(\d{1,3}\.){3}\d{1,3}/32$")("10.0.0.1/31 " * 50_000 + "10.0.0.1/32")
+
+
+HIDDEN = "a\u202eb\u200bc\u2066\U000e0041\x9b31m\u2028\x1b\ud800"
+SHOWN = r"a\u{202e}b\u{200b}c\u{2066}\u{e0041}\u{9b}31m\u{2028}\u{1b}\u{d800}"
+
+
+def test_hidden_characters_are_shown_and_the_others_stay() -> None:
+    assert visible(HIDDEN) == SHOWN
+    assert visible("a\tb\nc\x07\x7f") == "a\tb\nc\\u{7}\\u{7f}"
+    assert visible("Zürich, 東京, \U0001f600\n") == "Zürich, 東京, \U0001f600\n"
+
+
+def test_kept_output_shows_what_was_hidden_also_in_its_later_parts() -> None:
+    outputs = Outputs(cap=2000)
+    kept = outputs.keep(f"{HIDDEN}\n" * 1000, device="r1", command="x")
+    assert visible(kept.shown) == kept.shown
+    assert outputs.read(kept.output_id, offset=-1)["text"] == SHOWN + "\n"
+    assert outputs.keep(HIDDEN, device="r1", command="x").shown == SHOWN
+
+
+def test_error_shows_what_was_hidden_in_the_devices_words() -> None:
+    error = InputError(f"no {HIDDEN}", line=HIDDEN, hint=HIDDEN)
+    assert str(error) == f"no {SHOWN}"
+    assert (error.facts()["message"], error.facts()["line"], error.facts()["hint"]) == (f"no {SHOWN}", SHOWN, SHOWN)
+
+
+def test_search_of_a_long_output_leaves_the_event_loop_to_others() -> None:
+    from types import SimpleNamespace
+
+    import anyio
+
+    from netssh_mcp.tools import observe
+
+    threads: list[int] = []
+
+    class Watched(Outputs):
+        def read(self, *args: Any, **how: Any) -> dict[str, object]:
+            threads.append(threading.get_ident())
+            return super().read(*args, **how)
+
+    outputs = Watched(cap=2000)
+    kept = outputs.keep(LINES, device="r1", command="x")
+    context: Any = SimpleNamespace(request_context=SimpleNamespace(lifespan_context=SimpleNamespace(outputs=outputs)))
+
+    async def read() -> None:
+        result = await observe.read_output(context, output_id=kept.output_id, grep="line 7 ")
+        assert result.structured_content is not None
+        assert result.structured_content["total"] == 1
+
+    anyio.run(read)
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+def test_answer_of_a_tool_shows_what_was_hidden_in_both_its_forms() -> None:
+    from netssh_mcp.tools import render
+    from netssh_mcp.tools.answers import answer
+
+    given = answer({"question": HIDDEN, "rows": [{HIDDEN: (HIDDEN, 1)}]}, render.document)
+    assert given.structured_content == {"question": SHOWN, "rows": [{SHOWN: (SHOWN, 1)}]}
+    assert visible(str(given.content[0])) == str(given.content[0])
+    assert "\u202e" not in str(given.content[0].model_dump())

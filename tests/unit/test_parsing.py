@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from netssh_mcp.errors import InputError
-from netssh_mcp.knowledge.parsing import Parsed, Parsers, objects, query_rows, select_fields
+from netssh_mcp.knowledge.parsing import Parsed, Parsers, check_query, objects, query_rows, select_fields
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.knowledge.shipped import shipped
 from netssh_mcp.knowledge.textfsm_index import TemplateFolder
@@ -300,3 +300,72 @@ def test_importing_the_parser_imports_neither_textfsm_nor_ntc_templates_nor_jmes
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == ""
+
+
+BOMBS = [
+    "@" + "|[@,@,@,@,@,@,@,@][]" * 10,
+    "@" + "|[@,@]" * 60,  # small in memory, 2^60 times as long written out
+    "@" + "|{a:@,b:@,c:@}" * 20,
+    "[*].[" + ",".join(["interface"] * 20) + "][]|[*].[" + ",".join(["@"] * 60) + "]",
+    "to_string([" * 12 + "@" + "])" * 12,
+    "map(&[@,@,@,@],@)" + "|[]|map(&[@,@,@,@],@)" * 8,
+    "[?[@,@,@,@]|[@,@,@,@]|[@,@,@,@]|[@,@,@,@]|[@,@,@,@]|[@,@,@,@]]",
+]
+
+
+@pytest.mark.parametrize("query", BOMBS)
+def test_query_that_multiplies_its_data_is_refused_before_anything_is_sent(query: str) -> None:
+    with pytest.raises(InputError, match="times as large"):
+        check_query(query)
+
+
+def test_query_may_grow_small_data_more_than_large() -> None:
+    query = "[@,@,@,@,@][]|[@,@,@,@,@][]|[@,@,@,@,@][]"
+    assert query_rows(TABLE, query)
+    with pytest.raises(InputError, match="125 times as large"):
+        query_rows([["x" * 1000] * 5] * 1000, query)
+
+
+def test_separator_of_a_join_is_a_literal_since_it_would_multiply() -> None:
+    assert query_rows(TABLE, "join(', ', [].interface)") == "eth0, eth1"
+    with pytest.raises(InputError, match="separator of join must be a literal"):
+        query_rows(TABLE, "join(to_string(@), [].interface)")
+
+
+def test_overlong_query_is_an_input_error() -> None:
+    with pytest.raises(InputError, match="500 are allowed"):
+        query_rows(TABLE, "a" * 501)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "[?status=='up' && (interface=='eth0' || contains(interface, 'eth'))].{port: interface, is: status}",
+        "sort_by(@, &interface)[*].interface | [0]",
+        "{all: length(@), up: length([?status=='up']), names: [].interface}",
+        "[].[interface, status][]",
+        "max_by(@, &length(interface)).interface",
+        "map(&interface, @)",
+        "reverse(sort([].interface))[:1]",
+        "[].{" + ",".join(f"c{i}: col{i}" for i in range(30)) + "}",
+    ],
+)
+def test_usual_query_works_on_a_long_table(query: str) -> None:
+    long = Table(TABLE.columns, TABLE.rows * 20_000)
+    assert query_rows(long, query)
+
+
+def test_hidden_characters_of_a_devices_json_are_shown_in_names_and_values(parsers: Parsers) -> None:
+    text = r'[{"name\u200b": "eth0\u001b]0;x\u0007\u202e\u009b2J", "n": 1, "lone": "\ud800"}]'
+    parsed = parsers.parse(Profile(name="linux"), "ip -j link", text, native_json=True)
+    shown = {r"name\u{200b}": r"eth0\u{1b}]0;x\u{7}\u{202e}\u{9b}2J", "n": 1, "lone": r"\u{d800}"}
+    assert parsed.data == [shown]
+
+
+def test_hidden_characters_are_shown_in_the_cells_of_a_table(tmp_path: Path) -> None:
+    template = "Value List NAMES (\\S+)\nValue NAME (\\S+)\n\nStart\n  ^name ${NAME}\n  ^also ${NAMES}\n"
+    folder = user_folder(
+        tmp_path, "Template, Hostname, Platform, Command\n\nn.textfsm, .*, acme, show names\n", n=template
+    )
+    parsed = Parsers(folder).parse(Profile(name="acme"), "show names", "name a\u202eb\nalso c\u200bd\n")
+    assert parsed.table == Table(("names", "name"), (([r"c\u{200b}d"], r"a\u{202e}b"),))
