@@ -53,13 +53,14 @@ _PROOF = re.compile(r"[^\w\s]\d{16}")
 
 def search_echo(text: str, line: str, prompt: str, log_line: str, events: list[str]) -> tuple[str, bool]:
     """The echo was not the first thing: log lines before or in it, or a prompt drawn anew."""
-    # An echo of an earlier proof may still have been on its way.
-    lines = [item for item in text.split("\n") if not _PROOF.fullmatch(item.removeprefix(prompt))]
+    lines = text.split("\n")
     for index, item in enumerate(lines[:20]):
         shown = item[len(prompt) :] if prompt and item.startswith(prompt) else item
         if _squeeze(shown) == _squeeze(line):
             events.extend(part for part in _before_echo(lines[:index], line, prompt) if part)
             return "\n".join(lines[index + 1 :]), True
+        if is_proof(item.removeprefix(prompt)):
+            continue  # the echo of an earlier proof was still on its way
         if not (item == "" or (log_line and re.match(log_line, item)) or _squeeze(line).startswith(_squeeze(shown))):
             break
     return _joined_echo(lines, line, log_line, events)
@@ -72,7 +73,7 @@ def _joined_echo(lines: list[str], line: str, log_line: str, events: list[str]) 
         if log_line and re.match(log_line, item):
             events.append(item)
             continue
-        shown = _squeeze(item)
+        shown = "" if is_proof(item) else _squeeze(item)
         if shown and wanted.startswith(shown):
             wanted = wanted[len(shown) :]
             if not wanted:
@@ -86,7 +87,8 @@ def _joined_echo(lines: list[str], line: str, log_line: str, events: list[str]) 
 def _before_echo(lines: Iterable[str], line: str, prompt: str) -> list[str]:
     """Lines before the echo, without what was echoed of the command before a log line came in between."""
     wanted = _squeeze(line)
-    return [item for item in lines if not (wanted.startswith(_squeeze(item.removeprefix(prompt))) and item)]
+    shown = ((item, item.removeprefix(prompt)) for item in lines)
+    return [item for item, own in shown if item and not is_proof(own) and not wanted.startswith(_squeeze(own))]
 
 
 def _squeeze(text: str) -> str:

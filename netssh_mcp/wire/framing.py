@@ -9,7 +9,7 @@ echo, prompt, second echo, prompt* at the very end closes the command. Three way
 
 A look-alike of the prompt inside the output costs an early pair, never a wrong end: a terminal echoes the pair in one
 piece, so no prompt stands between the two, it is taken out of the text again, and the next pair decides. On `early`
-terminals the pair in one piece and then two prompts close it, after a short silence.
+terminals the pair in one piece and then two prompts close it, when it happens twice in a row with a silence behind.
 """
 
 from __future__ import annotations
@@ -94,6 +94,8 @@ class Exchange:
     _tail: str = ""
     _stale: bool = True
     _early: bool = False
+    _changed: str = ""  # another prompt that answered a pair on arrival
+    _arrived: int = 0  # nonces sent when a pair was last answered as on a terminal that echoes on arrival
     _other: str = ""
     _parts: list[str] = field(default_factory=list)  # the output, once `split` has it
 
@@ -133,7 +135,7 @@ class Exchange:
         if not self.profile.comment:
             return self._step_by_prompt(quiet)
         if self.nonces and self._proof_stands():
-            return Step(done=True) if not self._early or quiet >= _SUSPICIOUS else Step(wait=_SUSPICIOUS)
+            return self._proven(quiet)
         if self._prompt_stands():
             return self._ask(quiet)
         return self._no_prompt(quiet)
@@ -183,13 +185,25 @@ class Exchange:
         if re.fullmatch(self.profile.prompts.pattern, other) and self._read_in_turn(before, rest, first, other):
             self._other = other  # the same new prompt around both: it changed
             return True
-        self._early = self._echoed_on_arrival(before, rest, first, self.prompt.line)
-        if not self._early:
-            other = last_line(before.removesuffix(first))
-            known = re.fullmatch(self.profile.prompts.pattern, other) is not None
-            self._early = known and self._echoed_on_arrival(before, rest, first, other)
-            self._other = other if self._early else ""
+        for line in (self.prompt.line, self._changed, last_line(before.removesuffix(first))):
+            if not re.fullmatch(self.profile.prompts.pattern, line) and line != self.prompt.line:
+                continue
+            if self._echoed_on_arrival(before, rest, first, line):
+                self._early = True
+                self._other = self._changed = "" if line == self.prompt.line else line
+                break
         return self._early
+
+    def _proven(self, quiet: float) -> Step:
+        """Read in turn: that is the end. Echoed on arrival: two pairs in a row must be answered so."""
+        if not self._early:
+            return Step(done=True)
+        if quiet < _SUSPICIOUS:
+            return Step(wait=_SUSPICIOUS)
+        if self._arrived and self._arrived + 2 == len(self.nonces):
+            return Step(done=True)
+        self._arrived = len(self.nonces)
+        return Step(send=self._mark())
 
     def _read_in_turn(self, before: str, rest: str, first: str, line: str) -> bool:
         """*prompt, first, prompt, second, prompt*: each was echoed when it was read."""
@@ -277,13 +291,13 @@ class Exchange:
         while parts and self._end_reaches(tail, prompt):
             tail = parts.pop() + tail
         tail = self._without_end(tail, prompt, events)
-        for nonce in self.nonces if parts else ():
-            parts = [part.replace(f"{self.profile.comment}{nonce}\n", "") for part in parts]
         self._parts = [*parts, tail]
         self.raw, parts, tail = bytearray(), [], ""  # before the text is put together: two copies are enough
         body = "".join(self._parts)
         if not self.reads_logs:
             body = self._without_log_lines(body, events)
+        for nonce in self.nonces:  # last: a log line behind an early echo is a line of its own only while that is there
+            body = body.replace(f"{self.profile.comment}{nonce}\n", "")
         self._parts = [body]
         framing: Framing = "proven" if self.profile.comment and echo_seen else "prompt"
         return Split(body, tuple(events), framing, prompt, echo_seen, pager_hit)
@@ -348,8 +362,6 @@ class Exchange:
                 last = "log"
             else:
                 break
-        for mark in marks:
-            best = best.replace(mark, "")
         return self._without_logs_behind_prompt(best, prompt, events)
 
     def _last_log_line(self, body: str) -> str:
@@ -377,6 +389,7 @@ class Exchange:
         if start < 0:
             return body
         lines = [line for line in body[start + len(prompt.line) :].split("\n") if line]
+        lines = [line for line in lines if line.removeprefix(self.profile.comment) not in self.nonces]
         if not lines or not all(re.match(self.profile.log_line, line) for line in lines):
             return body
         events.extend(lines)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from netssh_mcp.errors import AuthenticationFailed, PromptNotFound
+from netmiko.exceptions import NetmikoBaseException
+
+from netssh_mcp.errors import AuthenticationFailed, NetsshError, PromptNotFound
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.wire import drivers
@@ -22,6 +26,7 @@ INTERRUPT = b"\x03"
 _FIRST_PROMPT = 1.5  # seconds to wait for something like a prompt before asking for it with an empty line
 _ENABLE = "enable"
 _PASSWORD_LINE = re.compile(r"\s*(?:enable )?[Pp]assword:\s*")
+_HIDDEN = "[hidden]"
 _BASE = re.compile(r"[^(#>%\[]*")
 
 
@@ -38,6 +43,7 @@ class Login:
     events: list[str] = field(default_factory=list)
     _prompt: Prompt | None = None  # proven, as long as nothing was written since
     _proven_at: int = -1
+    _typed: list[str] = field(default_factory=list, repr=False)  # secrets that a device may echo
 
     def prompt(self) -> Prompt:
         """Make the session ready and return its proven prompt. Raises PromptNotFound, AuthenticationFailed."""
@@ -50,6 +56,28 @@ class Login:
             if self.profile.prepare == "netmiko":
                 self._prepare(own_login=False)
         return self._proven()
+
+    @contextlib.contextmanager
+    def hiding(self) -> Iterator[None]:
+        """No secret that this login types is in what it says: errors, the texts they keep, and `events`."""
+        try:
+            yield
+        except NetsshError as error:
+            error.message, error.line = self._hidden(error.message), self._hidden(error.line)
+            error.partial = self._hidden(error.partial)
+            error.args = (error.message,)
+            raise
+        except (NetmikoBaseException, ValueError) as error:
+            error.args = tuple(self._hidden(part) if isinstance(part, str) else part for part in error.args)
+            raise
+        finally:
+            self.events[:] = [self._hidden(event) for event in self.events]
+
+    def _hidden(self, text: str) -> str:
+        for secret in self._typed:
+            for written in (secret, repr(secret)[1:-1]):  # messages quote what a device sent
+                text = text.replace(written, _HIDDEN)
+        return text
 
     def _proven(self) -> Prompt:
         """The prompt; a proof that is still good is not asked for again: each costs a round trip."""
@@ -105,6 +133,8 @@ class Login:
         name = self.profile.netmiko_device_type or self.profile.name
         asked = self.device.password is not None and drivers.needs_password(name)
         password = self.device.password.reveal() if asked and self.device.password else ""
+        if password:
+            self._typed.append(password)
         connection = drivers.driver(name, username=self.device.username, password=password)
         connection.attach(self.reader, self.profile, self.deadline)
         return connection
@@ -165,7 +195,9 @@ class Login:
             if _PASSWORD_LINE.fullmatch(line):
                 if typed:
                     break  # asked again: the secret was wrong, and it is typed once only
-                self.reader.write(self.device.enable.reveal().encode() + b"\n")
+                secret = self.device.enable.reveal()
+                self._typed += [secret] if secret else []
+                self.reader.write(secret.encode() + b"\n")
                 typed, line = True, ""
                 raw.clear()
             elif re.fullmatch(self.profile.prompts.pattern, line):
@@ -174,13 +206,28 @@ class Login:
         if _PASSWORD_LINE.fullmatch(line):
             self.reader.write(INTERRUPT)
         self._prompt = None
-        self.banner = "" if _PASSWORD_LINE.fullmatch(line) else line
-        if self.profile.mode(self._proven().line) != "enable":
+        # What follows a secret may be the secret: it proves nothing and is quoted nowhere.
+        self.banner = "" if typed or _PASSWORD_LINE.fullmatch(line) else line
+        if self.profile.mode(self._proven_behind_secret().line if typed else self._proven().line) != "enable":
             raise AuthenticationFailed(
                 "logged in, but the device did not grant enable mode" + ("" if typed else " and asked for no password"),
                 device=self.device.name,
                 hint="Check this host's `enable` reference; it was tried once. Without it, exec mode is used.",
             )
+
+    def _proven_behind_secret(self) -> Prompt:
+        """The prompt; an error's own words cut what came, and with it the secret, so that no search would find it."""
+        try:
+            return self._proven()
+        except PromptNotFound as error:
+            partial = self._hidden(error.partial)
+            raise PromptNotFound(
+                f"no prompt could be proven behind the enable secret; the last line was {last_line(partial)[-80:]!r}",
+                device=self.device.name,
+                effect="none",
+                partial=partial,
+                hint="Log in by hand and see how the device answers `enable`; it was tried once.",
+            ) from None
 
     def _answer(self, raw: bytearray, *, typed: bool) -> str:
         """The last line of what came behind the echo of our `enable`; "" while there is no such echo."""

@@ -54,10 +54,11 @@ class NetworkConnection:
         self._reader = reader = Reader(channel, self.device.name)
         turn.bind(reader.wake.set)
         login = Login(self.device, self.profile, reader, deadline, turn)
-        self.prompt = login.prompt()
-        self.profile = login.profile
-        for line in self.profile.setup:
-            login.events += self.run(line, deadline=deadline, turn=turn).events
+        with login.hiding():
+            self.prompt = login.prompt()
+            self.profile = login.profile
+            for line in self.profile.setup:
+                login.events += self.run(line, deadline=deadline, turn=turn).events
         self.events = login.events
 
     # -- one command ---------------------------------------------------------------------------------------------
