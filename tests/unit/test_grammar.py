@@ -32,6 +32,41 @@ def test_a_star_is_one_word_and_dots_are_any_number() -> None:
         assert re.fullmatch(abbreviated("show ... file"), f"show {between}file")
 
 
+def test_leading_dots_are_any_number_of_words_too() -> None:
+    for before in ("", "a ", "a b "):
+        assert re.fullmatch(abbreviated("... run"), f"{before}ru print")
+    assert not re.fullmatch(abbreviated("... run"), "a runs print")
+
+
+@pytest.mark.parametrize("line", ['show x ""', 'show x " y"', 'show x "y "', 'show "x"', "show ''x", "show x'y' z"])
+def test_quotes_that_change_the_count_of_words_are_refused(line: str) -> None:
+    with pytest.raises(CommandDenied, match="quote"):
+        read(_profile(), line)
+
+
+@pytest.mark.parametrize(
+    "line", ['show x "secret"', 'show x "a b"  secret', "show x 'secret'", 'show x "a b secret"', 'show x "a|b" secret']
+)
+def test_quoted_words_do_not_dodge_refused_and_secret_lines(line: str) -> None:
+    assert read(_profile(secret_read=["show x ... secret"]), line).command_class == "secret-read"
+    with pytest.raises(CommandDenied):
+        read(_profile(refuse=["show x ... secret"]), line)
+    with pytest.raises(CommandDenied):
+        read(_profile(denied=["show [^|]* secret"]), line)
+
+
+def test_one_word_of_a_table_is_also_one_quoted_text() -> None:
+    assert read(_profile(secret_read=["show x * secret"]), 'show x "a b" secret').command_class == "secret-read"
+
+
+def test_a_path_is_judged_by_its_words_whatever_parts_them() -> None:
+    profile = _profile(read_only=[], lines=["[a-z/ ]+ print"], refuse=["... run"], secret_read=["ppp secret"])
+    assert read(profile, "/ppp/secret print").command_class == "secret-read"
+    for line in ("/x run print", "/x/ru print", "/run/y print"):
+        with pytest.raises(CommandDenied, match="path"):
+            read(profile, line)
+
+
 def test_a_longer_word_is_not_an_abbreviation() -> None:
     assert not re.fullmatch(abbreviated("show run"), "show running")
 
