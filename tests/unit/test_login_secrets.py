@@ -69,8 +69,8 @@ def test_an_echoed_enable_secret_is_in_no_event_and_no_later_error_of_the_login(
     session, _ = made("", clock, monkeypatch)
     with pytest.raises(NetsshError), session.hiding():
         session.prompt()
+    session.events.append(f"unasked: {SECRET}")
     with pytest.raises(NetsshError) as caught, session.hiding():
-        session.events.append(f"unasked: {SECRET}")
         raise NetsshError(f"it said {SECRET!r}", line=SECRET, partial=f"a {SECRET} b")
     assert session.events == ["unasked: [hidden]"]
     assert (caught.value.line, caught.value.partial) == ("[hidden]", "a [hidden] b")
