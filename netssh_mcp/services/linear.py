@@ -17,7 +17,7 @@ from netssh_mcp.errors import InputError
 
 _MAX_PATTERN = 500  # characters
 _MAX_NODES = 500  # of the automaton: as many as characters in the longest pattern; `\d{1,3}(\.\d{1,3}){3}` has 60
-_MAX_WORK = 10_000_000  # nodes visited in one search of a whole output, some seconds; usual patterns: some thousands
+_MAX_WORK = 5_000_000  # nodes visited in one search of a whole output, a second or two; usual patterns: some thousands
 _MAX_STATES = 1000  # kept at a time, then forgotten and made again
 
 _TOKEN = re.compile(
