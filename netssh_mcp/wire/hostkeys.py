@@ -13,6 +13,7 @@ import fnmatch
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Literal
 
 import paramiko
 
-from netssh_mcp.errors import HostKeyChanged, HostKeyUnknown
+from netssh_mcp.errors import HostKeyChanged, HostKeyUnknown, InputError
 from netssh_mcp.knowledge.inventory import Device
 
 Mode = Literal["strict", "tofu", "accept_any"]
@@ -71,24 +72,39 @@ def fingerprint(key: bytes) -> str:
 
 
 def read(paths: Iterable[Path]) -> Iterator[Entry]:
-    """All usable lines of all files that exist; broken lines are passed over, as ssh does."""
+    """All usable lines of all files that exist; broken lines are passed over, as ssh does.
+
+    InputError for a file that is there and cannot be read: a record may be in it that forbids the key.
+    """
     for path in paths:
         try:
-            text = path.read_text(encoding="utf-8", errors="replace")
+            raw = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             continue
-        for number, line in enumerate(text.splitlines(), 1):
-            words = line.split()
-            if not words or words[0].startswith("#"):
-                continue
-            marker = words.pop(0) if words[0].startswith("@") else ""
-            if len(words) < 3 or marker == "@cert-authority":
-                continue
-            try:
-                key = base64.b64decode(words[2], validate=True)
-            except binascii.Error:
-                continue
-            yield Entry(words[0], words[1], key, marker == "@revoked", f"{path}:{number}")
+        except OSError as error:
+            raise InputError(
+                f"the known_hosts file {path} cannot be read ({error.strerror or type(error).__name__})",
+                hint="Make it a file that this server may read, or take it from the server's settings.",
+            ) from error
+        for number, line in enumerate(raw.split(b"\n"), 1):  # Python's own lines and words end at more than ssh's
+            if entry := _entry(line.decode("utf-8", "replace"), f"{path}:{number}"):
+                yield entry
+
+
+def _entry(line: str, where: str) -> Entry | None:
+    """The line's entry, or None where ssh passes over it: an unknown marker, or a type that is not the key's own."""
+    words = re.split(r"[ \t]+", line.strip(" \t\r"))
+    marker = words.pop(0) if words[0].startswith("@") else ""
+    if len(words) < 3 or words[0].startswith("#") or marker not in ("", "@revoked"):
+        return None
+    try:
+        key = base64.b64decode(re.sub(r"[\r\v\f]", "", words[2]), validate=True)  # ssh's decoder skips blanks
+    except ValueError:
+        return None
+    inside = key[4 : 4 + int.from_bytes(key[:4], "big")].decode("ascii", "replace")
+    if words[1] != inside:
+        return None
+    return Entry(words[0], inside, key, marker == "@revoked", where)
 
 
 def host_name(hostname: str, port: int) -> str:
@@ -117,16 +133,16 @@ class HostKeys:
         """Accept the key the device showed, or raise HostKeyUnknown / HostKeyChanged; `tofu` keeps a first key."""
         blob, shown = key.asbytes(), fingerprint(key.asbytes())
         mode: Mode = device.host_keys or self.mode
-        if device.host_key:
-            if not _pinned(device.host_key, blob, shown):
-                raise _changed(device, key, shown, [("the inventory's pin", device.host_key)])
-            return
         entries = self._entries(device)
         portless = self._entries(device, port=False) if device.port != 22 else []
         if any(entry.revoked and entry.key == blob for entry in (*entries, *portless)):
             raise HostKeyChanged(
                 f"the host key {key.get_name()} {shown} is marked @revoked", device=device.name, hint="Do not connect."
             )
+        if device.host_key:
+            if not _pinned(device.host_key, blob, shown):
+                raise _changed(device, key, shown, [("the inventory's pin", device.host_key)])
+            return
         if mode == "accept_any":
             return
         live = [entry for entry in entries if not entry.revoked]
@@ -149,13 +165,20 @@ class HostKeys:
         )
 
     def _keep(self, device: Device, key: paramiko.PKey) -> None:
-        self.own_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         line = f"{host_name(device.hostname, device.port)} {key.get_name()} {key.get_base64()}\n"
-        handle = os.open(self.own_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(handle, line.encode())
-        finally:
-            os.close(handle)
+            self.own_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle = os.open(self.own_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(handle, line.encode())
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise InputError(
+                f"the host key cannot be kept in {self.own_file} ({error.strerror or type(error).__name__})",
+                device=device.name,
+                hint="Make its folder one that this server may write, or add the key by hand and use strict mode.",
+            ) from error
 
 
 def _pinned(pin: str, blob: bytes, shown: str) -> bool:

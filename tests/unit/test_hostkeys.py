@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from netssh_mcp.errors import HostKeyChanged, HostKeyUnknown
+from netssh_mcp.errors import HostKeyChanged, HostKeyUnknown, InputError
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.wire.hostkeys import HostKeys, Mode, fingerprint, host_name
 from tests.unit.known_hosts_cases import CASES, written
@@ -106,3 +106,28 @@ def test_key_types_on_record_are_asked_for_first(tmp_path: Path) -> None:
 )
 def test_a_host_is_named_as_ssh_names_it(host: str, port: int, name: str) -> None:
     assert host_name(host, port) == name
+
+
+@pytest.mark.parametrize("mode", ["strict", "tofu", "accept_any"])
+def test_a_pinned_key_that_is_revoked_is_refused(mode: Mode, tmp_path: Path) -> None:
+    with pytest.raises(HostKeyChanged, match="@revoked"):
+        keys(tmp_path, f"@revoked * {line(KEY)}\n", mode).verify(replace(R1, host_key=line(KEY)), KEY)
+
+
+@pytest.mark.parametrize("mode", ["strict", "tofu"])
+def test_a_known_hosts_file_that_cannot_be_read_is_named(mode: Mode, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for path in (tmp_path, tmp_path / "loop"):
+        found = HostKeys(mode, (path,), tmp_path / "own")
+        with pytest.raises(InputError, match="cannot be read") as caught:
+            found.verify(R1, KEY)
+        assert str(path) in str(caught.value)
+        with pytest.raises(InputError):
+            found.known_types(R1)
+    assert not (tmp_path / "own").exists()
+
+
+def test_a_key_that_cannot_be_kept_is_not_trusted(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be kept"):
+        HostKeys("tofu", (), tmp_path / "file" / "own").verify(R1, KEY)
