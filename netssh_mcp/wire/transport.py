@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,11 @@ _USER_TIMEOUT = 15_000  # milliseconds that sent bytes may stay unacknowledged b
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 _WEAK_MACS = ("hmac-md5", "hmac-md5-96", "hmac-sha1-96")
 _WINDOW = 4 << 20  # bytes a device may send before we acknowledge: 10 MB outputs do not stall on round trips
+_METHODS = ("publickey", "password", "keyboard-interactive", "hostbased", "none")
+_GSSAPI = re.compile(r"gssapi-(?:with-mic|keyex)")
+_LONGEST_WORDS = 200  # characters of an error of Paramiko's, which may quote the peer
+_LONGEST_QUESTION = 80
+_MOST_QUESTIONS = 4
 
 
 @dataclass(slots=True)
@@ -172,7 +178,7 @@ def _authenticate(device: Device, transport: paramiko.Transport) -> None:
                 return
             refused = "the device wants a second factor after the key"
         except paramiko.BadAuthenticationType as error:
-            refused = f"the device only takes {', '.join(error.allowed_types)}"
+            refused = _refused(error)
             break
         except paramiko.AuthenticationException as error:
             refused = _refused(error)
@@ -200,7 +206,7 @@ def _password(device: Device, transport: paramiko.Transport) -> str:
         remaining = transport.auth_password(device.username, secret, fallback=False)
     except paramiko.BadAuthenticationType as error:
         if "keyboard-interactive" not in error.allowed_types:
-            return f"the device only takes {', '.join(error.allowed_types)}"
+            return _refused(error)
         return _interactive(device, transport, secret)
     except paramiko.AuthenticationException as error:
         return _refused(error)
@@ -209,9 +215,28 @@ def _password(device: Device, transport: paramiko.Transport) -> str:
 
 def _refused(error: paramiko.AuthenticationException) -> str:
     """Why, if it was a refusal; a login that only got no answer in time is no reason to give the credential up."""
+    if isinstance(error, paramiko.BadAuthenticationType):
+        return f"the device only takes {_methods(error.allowed_types)}"
     if "timeout" in str(error).lower():
         raise TimeoutError("no answer to the login") from error
-    return str(error)
+    return _plain(str(error))
+
+
+def _methods(offered: Sequence[str]) -> str:
+    """The names of methods that there are; whoever has not proven who they are gets no other word in."""
+    known = [name for name in dict.fromkeys(offered) if name in _METHODS or _GSSAPI.fullmatch(name)]
+    return ", ".join(known if len(known) == len(set(offered)) else [*known, "others"]) or "no method at all"
+
+
+def _plain(text: str) -> str:
+    """Text that may be the peer's, on one line: what does not print is escaped, what is long is cut."""
+    return (text if text.isprintable() else repr(text)[1:-1])[:_LONGEST_WORDS]
+
+
+def _questions(asked: Sequence[str], secret: str) -> str:
+    shown = [prompt.replace(secret, "[hidden]") if secret else prompt for prompt in asked[:_MOST_QUESTIONS]]
+    more = f" and {len(asked) - _MOST_QUESTIONS} more" if len(asked) > _MOST_QUESTIONS else ""
+    return ", ".join(repr(prompt[:_LONGEST_QUESTION]) for prompt in shown) + more
 
 
 def _interactive(device: Device, transport: paramiko.Transport, secret: str) -> str:
@@ -225,7 +250,7 @@ def _interactive(device: Device, transport: paramiko.Transport, secret: str) -> 
     try:
         remaining = transport.auth_interactive(device.username, answer)
     except paramiko.AuthenticationException as error:
-        return f"{_refused(error)}; it asked {asked!r}" if len(asked) > 1 else _refused(error)
+        return f"{_refused(error)}; it asked {_questions(asked, secret)}" if len(asked) > 1 else _refused(error)
     return "the device wants a second factor" if remaining else ""
 
 
@@ -274,7 +299,7 @@ def _translated(device: Device, link: Link) -> Iterator[None]:
         raise
     except IncompatiblePeer as error:
         raise AlgorithmMismatch(
-            f"{where} and this server share no algorithm ({error})",
+            f"{where} and this server share no algorithm ({_plain(str(error))})",
             device=device.name,
             hint="The device offers only algorithms that are refused by default (SHA-1 key exchange, ssh-rsa). "
             "Generate newer keys on it or upgrade it.",
@@ -304,4 +329,4 @@ def _reason(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, EOFError):
         return "the device closed the connection during the login"
-    return str(error) or type(error).__name__
+    return _plain(str(error)) or type(error).__name__
