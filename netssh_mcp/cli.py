@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Result = dict[str, Any]  # JSON as services give it
 
 OK, FAILED, USAGE = 0, 1, 2
+_UNCUT = 1 << 30
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -131,9 +133,7 @@ def settings(args: argparse.Namespace, *, inventory_required: bool = True) -> Se
     names = ("inventory", "policy", "profiles", "templates", "audit", "toolsets", "read_only", "host_keys")
     given = {name: getattr(args, name, None) for name in names}
     chosen = Settings.resolve(given, os.environ, inventory_required=inventory_required)
-    level = os.environ.get("NETSSH_LOG", "").lower()
-    known = level in {"debug", "info", "warning", "error"}
-    runner.log_to_stderr(level if known else chosen.log_level, chosen.transport_log_level)
+    runner.log_to_stderr(chosen.log_level, chosen.transport_log_level)
     return chosen
 
 
@@ -190,7 +190,8 @@ def _show(args: argparse.Namespace) -> int:
             wait=math.inf,  # the process ends with the answer: nothing can go on as a job
         )
 
-    result = _ask(settings(args), question)
+    # All of it: the store that could give the rest of a cut output ends with this process.
+    result = _ask(replace(settings(args), output_cap=_UNCUT), question)
     _print(args, result, render.show)
     return OK if result["ok"] == result["requested"] else FAILED
 

@@ -20,9 +20,10 @@ def refusal(profile: Profile, output: str) -> str:
     if len(lines) > _SHORT:
         lines = lines[:3] + lines[-2:]
     refuses, forgives = _compiled(patterns), _compiled(profile.not_rejected)
-    for line in lines:
-        if line.strip() == "^":
-            continue  # it marks the place in the echo above; the reason is on the next line
+    lines = [
+        line for line in lines if line.strip() != "^"
+    ]  # it marks the place in the echo; the reason is another line
+    for line in (*lines[:1], *lines[-1:]):  # a refusal begins the answer or ends it; inside, it is quoted text
         if refuses.match(line.strip()) and not (profile.not_rejected and forgives.match(line.strip())):
             return line.strip()
     return ""

@@ -12,7 +12,16 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from netssh_mcp.errors import CommandFailed, CommandRejected, InputError, NetsshError, SessionError, SessionLost
+from netssh_mcp.errors import (
+    CommandFailed,
+    CommandRejected,
+    ConnectError,
+    InputError,
+    NetsshError,
+    PromptNotFound,
+    SessionError,
+    SessionLost,
+)
 from netssh_mcp.guard import policy
 from netssh_mcp.guard.audit import Audit
 from netssh_mcp.guard.policy import Grant
@@ -155,12 +164,20 @@ class Commands:
     async def _row(self, inventory: Inventory, ask: Ask, row: Row) -> dict[str, Any]:
         grant = self._granted(row, ask)
         hops = (*(inventory.device(name) for name in row.device.jump), row.device)
+        row.facts["retried"] = False
         try:
-            return await self._sent(hops, grant, ask, row, retried=False)
-        except SessionLost:
+            return await self._sent(hops, grant, ask, row)
+        except SessionLost as lost:
             if row.turn.cancelled or grant.command_class not in ("read", "secret-read"):
                 raise
-        return await self._sent(hops, grant, ask, row, retried=True)
+            row.facts["retried"] = True
+            try:
+                return await self._sent(hops, grant, ask, row)
+            except (ConnectError, PromptNotFound) as again:
+                # What the first session gave is all there is, and why it ended is what the reader needs.
+                lost.message += f"; the retry on a new session failed too: {again.message}"
+                lost.hint = again.hint or lost.hint
+                raise lost from again
 
     def _granted(self, row: Row, ask: Ask) -> Grant:
         try:
@@ -177,80 +194,87 @@ class Commands:
         row.command = grant.command
         return policy.with_json(grant, by_name=ask.parse == "json") if ask.parse in ("auto", "json") else grant
 
-    async def _sent(
-        self, hops: tuple[Device, ...], grant: Grant, ask: Ask, row: Row, *, retried: bool
-    ) -> dict[str, Any]:
-        async with self._pool.lease(hops, row.profile, row.turn, fresh=retried) as lease:
-            try:
-                reply = await self._run(lease, grant, ask, row)
-            except CommandRejected as error:
-                if not grant.json or ask.parse == "json":
-                    raise
-                # An older release without the JSON form: ask for the text instead. It is a read, so nothing is lost.
-                grant = policy.decide(row.device, row.profile, row.command)
-                reply = await self._run(lease, grant, ask, row)
-                del error
-            parsed, seconds = await self._parsed(grant, reply, ask, row)
-            if grant.json and parsed.parsed_by != "json" and ask.parse == "auto":
-                grant = policy.decide(row.device, row.profile, row.command)
-                reply = await self._run(lease, grant, ask, row)
-                parsed, seconds = await self._parsed(grant, reply, ask, row)
+    async def _sent(self, hops: tuple[Device, ...], grant: Grant, ask: Ask, row: Row) -> dict[str, Any]:
+        decision = self._allowed(grant, row)
+        try:
+            async with self._pool.lease(hops, row.profile, row.turn, fresh=row.facts["retried"]) as lease:
+                row.facts["reconnected"] = lease.reconnected
+                row.facts["ms"] = {"queue": _ms(lease.queued), "connect": _ms(lease.connecting)}
+                sent, decision = decision, ""
+                reply, parsed, grant = await self._answered(lease, grant, sent, ask, row)
+        except NetsshError as error:
+            if decision:  # it never came to a session
+                self._audit.record_outcome(decision, outcome="error", error=error.kind)
+            raise
         if ask.query:  # in a thread: a query of a long output takes long
-            answer = await anyio.to_thread.run_sync(
+            return await anyio.to_thread.run_sync(
                 lambda: self._content(grant, reply, parsed, ask, row), limiter=self._pool.threads
             )
-        else:
-            answer = self._content(grant, reply, parsed, ask, row)
-        answer["reconnected"] = lease.reconnected
-        answer["retried"] = retried
-        answer["ms"] = {
-            "queue": _ms(lease.queued),
-            "connect": _ms(lease.connecting),
-            "exec": _ms(reply.seconds),
-            "parse": _ms(seconds),
-        }
-        return answer
+        return self._content(grant, reply, parsed, ask, row)
 
-    async def _run(self, lease: Lease, grant: Grant, ask: Ask, row: Row) -> Reply:
-        decision = self._audit.record_decision(
+    async def _answered(
+        self, lease: Lease, grant: Grant, decision: str, ask: Ask, row: Row
+    ) -> tuple[Reply, Parsed, Grant]:
+        """The command's output, parsed. Where the device's JSON was asked for and there is none, the text instead."""
+        text = policy.decide(row.device, row.profile, row.command) if grant.json and ask.parse == "auto" else None
+        try:
+            reply = await self._run(lease, grant, decision, ask, row)
+        except CommandRejected:
+            if text is None:
+                raise
+            # An older release without the JSON form. It is a read, so nothing is lost by asking again.
+            grant, text = text, None
+            reply = await self._run(lease, grant, self._allowed(grant, row), ask, row)
+        parsed = await self._parsed(grant, reply, ask, row)
+        if text is not None and parsed.parsed_by != "json":
+            grant = text
+            reply = await self._run(lease, grant, self._allowed(grant, row), ask, row)
+            parsed = await self._parsed(grant, reply, ask, row)
+        return reply, parsed, grant
+
+    def _allowed(self, grant: Grant, row: Row) -> str:
+        """The decision is on record before anything else happens, a login too."""
+        return self._audit.record_decision(
             device=row.device.name,
             command=grant.line,
             command_class=grant.command_class,
             verdict="allow",
             rule=grant.rule,
         )
+
+    async def _run(self, lease: Lease, grant: Grant, decision: str, ask: Ask, row: Row) -> Reply:
         began = time.monotonic()
         try:
             reply = await lease.session.run(
                 grant, timeout=ask.timeout_for(row.device), turn=row.turn, limiter=self._pool.threads
             )
         except NetsshError as error:
+            seconds = time.monotonic() - began
+            row.facts["ms"]["exec"] = _ms(seconds)
             self._audit.record_outcome(
-                decision,
-                outcome="error",
-                received=len(error.partial),
-                seconds=time.monotonic() - began,
-                error=error.kind,
+                decision, outcome="error", received=len(error.partial), seconds=seconds, error=error.kind
             )
             raise
+        row.facts["ms"]["exec"] = _ms(reply.seconds)
         self._audit.record_outcome(decision, outcome="ok", received=len(reply.output), seconds=reply.seconds)
         return reply
 
     # -- answers -------------------------------------------------------------------------------------------------
 
-    async def _parsed(self, grant: Grant, reply: Reply, ask: Ask, row: Row) -> tuple[Parsed, float]:
+    async def _parsed(self, grant: Grant, reply: Reply, ask: Ask, row: Row) -> Parsed:
         if ask.parse == "raw":
-            return Parsed(None, None, "raw"), 0.0
+            return Parsed(None, None, "raw")
         began = time.monotonic()
         # In a thread: the first call imports the parsers, and a long table takes long.
         parsed = await anyio.to_thread.run_sync(
             lambda: self._parsers.parse(row.profile, grant.command, reply.output, ask.parse, native_json=grant.json),
             limiter=self._pool.threads,
         )
-        return parsed, time.monotonic() - began
+        row.facts["ms"]["parse"] = _ms(time.monotonic() - began)
+        return parsed
 
     def _content(self, grant: Grant, reply: Reply, parsed: Parsed, ask: Ask, row: Row) -> dict[str, Any]:
-        answer: dict[str, Any] = {**row.head(), "ok": True, "state": "done"}
+        answer = _shape(row, ok=True)
         answer |= self._body(reply.output, parsed, ask, row)
         answer["parsed_by"] = parsed.parsed_by
         notes = [parsed.note] if parsed.note else []
@@ -261,7 +285,7 @@ class Commands:
                 "fields name a table's columns and this is JSON, so they were not applied; `query` selects from it"
             )
         if notes:
-            answer["parse_note"] = "; ".join(notes + ([answer["parse_note"]] if "parse_note" in answer else []))
+            answer["parse_note"] = "; ".join(notes + ([answer["parse_note"]] if answer["parse_note"] else []))
         answer["framing"] = reply.framing
         answer["events"] = [visible(event) for event in reply.events]
         if reply.exit_status is not None:
@@ -275,8 +299,12 @@ class Commands:
     def _body(self, text: str, parsed: Parsed, ask: Ask, row: Row) -> dict[str, Any]:
         device, command = row.device.name, row.command
         table, data = parsed.table, parsed.data
+        wrong = ""
         if table is not None and ask.fields:
-            table = select_fields(table, ask.fields)
+            try:
+                table = select_fields(table, ask.fields)
+            except InputError as error:  # the output is here already: a misspelt column must not cost it
+                wrong = f"{error.message}, so all columns are given"
         if ask.query and (table is not None or data is not None):
             data, table = query_rows(table if table is not None else data, ask.query), None
         elif table is None and data is None:
@@ -291,16 +319,16 @@ class Commands:
             body["table"] = {"columns": list(rows.table.columns), "rows": [list(item) for item in rows.table.rows]}
         else:
             body["data"] = rows.data
-        if rows.notice:
-            body["parse_note"] = rows.notice
+        body["parse_note"] = "; ".join(note for note in (wrong, rows.notice) if note)
         return body
 
     def _failed(self, row: Row, error: NetsshError, ask: Ask) -> dict[str, Any]:
-        answer: dict[str, Any] = {**row.head(), "ok": False, "state": "done", "error": error.facts()}
+        answer = {**_shape(row, ok=False), "error": error.facts()}
+        answer["events"] = [visible(event) for event in error.events]
         if error.partial:
             kept = self._outputs.keep(error.partial, cap=ask.cap, device=row.device.name, command=row.command)
             answer |= {"output": kept.shown, "truncated": kept.truncated, "output_id": kept.output_id}
-            answer["partial"] = isinstance(error, SessionError)
+            answer |= {"partial": isinstance(error, SessionError), "parsed_by": "raw"}
         if isinstance(error, CommandFailed):
             answer |= {
                 "framing": "proven",
@@ -308,6 +336,24 @@ class Commands:
                 "stderr": visible(error.stderr[: ask.cap]),
             }
         return answer
+
+
+def _shape(row: Row, *, ok: bool) -> dict[str, Any]:
+    """The fields that every row has, whatever became of it."""
+    return {
+        **row.head(),
+        "ok": ok,
+        "state": "done",
+        "parsed_by": "",
+        "parse_note": "",
+        "framing": "",
+        "truncated": False,
+        "output_id": "",
+        "events": [],
+        "reconnected": row.facts.get("reconnected", False),
+        "retried": row.facts.get("retried", False),
+        "ms": {"queue": 0.0, "connect": 0.0, "exec": 0.0, "parse": 0.0, **row.facts.get("ms", {})},
+    }
 
 
 def _ours(row: Row, bug: Exception) -> NetsshError:

@@ -42,6 +42,7 @@ class Row:
     turn: Turn = field(default_factory=Turn)
     running: bool = False
     answer: dict[str, Any] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)  # how its session came about: reconnected, retried, ms
     given: int = 0  # characters of its text that were given out while it ran
 
     @property

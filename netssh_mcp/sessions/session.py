@@ -146,13 +146,15 @@ class Session:
 
 def _checked(grant: Grant, reply: Reply) -> Reply:
     if line := refusal(grant.profile, reply.output):
-        raise CommandRejected(
+        rejected = CommandRejected(
             f"the device refused {grant.line!r}: {line}",
             device=grant.device.name,
             line=line,
             partial=reply.output,
             hint="Correct the command for this platform; it was not executed.",
         )
+        rejected.events = reply.events
+        raise rejected
     if reply.exit_status:
         last = (reply.stderr.strip() or reply.output.strip()).splitlines()[-1:]
         failed = CommandFailed(

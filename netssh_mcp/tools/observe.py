@@ -77,7 +77,13 @@ async def show(
     query: Query = "",
     fields: Annotated[Strings, Field(description="Columns to keep, in this order; empty for all.")] = [],  # noqa: B006
     timeout: Annotated[
-        float, Field(gt=0, le=3600, allow_inf_nan=False, description="Seconds each command may take.")
+        float,
+        Field(
+            gt=0,
+            le=3600,
+            allow_inf_nan=False,
+            description="Seconds each command may take; at 60 a host's own `timeout` counts.",
+        ),
     ] = 60,
     wait: Annotated[
         float,

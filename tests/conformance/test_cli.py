@@ -75,7 +75,8 @@ def test_a_usage_or_configuration_error_exits_2_with_its_text_on_stderr(
 def test_a_refused_command_is_a_failed_row_and_exits_1(tmp_path: Path) -> None:
     text = ran(tmp_path, "show", "leaf1", "reload", *EXAMPLE)
     assert text.returncode == 1
-    assert "# leaf1 (arista_eos): reload\nFAILED\nERROR denied" in text.stdout
+    assert "# leaf1 (arista_eos): reload\nFAILED" in text.stdout
+    assert "\nERROR denied" in text.stdout
     fields = ran(tmp_path, "show", "leaf1", "reload", "--json", *EXAMPLE)
     assert fields.returncode == 1
     result = json.loads(fields.stdout)

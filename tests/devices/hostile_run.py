@@ -113,7 +113,7 @@ async def _device(app: App, folder: Path, spec: DeviceSpec, mix: Sequence[Hostil
             async with app.pool.lease((device,), profile, turn) as lease:
                 reply = await lease.session.run(grant, timeout=timeout, turn=turn, limiter=app.pool.threads)
         except NetsshError as error:
-            if command.ends:
+            if command.ends or error.kind != "timeout":
                 tally.unanswered.append(f"{spec.name} {command.line} ({command.kind}): {error}")
             else:
                 tally.timeouts += 1
@@ -122,7 +122,7 @@ async def _device(app: App, folder: Path, spec: DeviceSpec, mix: Sequence[Hostil
         if reply.events:
             # A log line that came into the middle of a line has torn it in two, and nothing says where lines ended.
             got, expected = got.replace("\n", ""), expected.replace("\n", "")
-        if got == expected:
+        if got == expected and reply.framing == "proven":
             tally.right += 1
         else:
             tally.wrong.append(
