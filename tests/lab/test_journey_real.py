@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from netssh_mcp.knowledge.profiles import Profiles
@@ -135,7 +137,10 @@ STRUCTURED = {  # command -> how it is parsed, and words of its text that the an
 }
 
 
-async def test_the_usual_show_commands_are_all_structured_and_hold_what_the_text_says(house: House) -> None:
+async def test_the_usual_show_commands_are_all_structured_and_hold_what_the_text_says(
+    house: House, real_lab: RealLab
+) -> None:
+    await anyio.to_thread.run_sync(real_lab.await_convergence)
     asked = list(STRUCTURED)
     for start in range(0, len(asked), 4):  # four at a time: so each may be as long as the cap
         for row in (await house.show("r1", *asked[start : start + 4])).rows:
@@ -277,6 +282,7 @@ async def test_linux_routes_are_the_hosts_own_json(house: House, real_lab: RealL
 
 
 async def test_the_usual_linux_commands_are_tables(house: House) -> None:
+    socket.create_connection(("198.18.0.2", 22), timeout=10).close()  # so that linux1 has a neighbour to list
     wanted = {"df -h": "mounted_on", "ip addr": "ip_addresses", "uptime": "load_1", "ps aux": "pid", "ss -tln": "state"}
     wanted |= {"ip route": "network", "ip link": "mac_address", "free -m": "available", "ip neigh": "mac_address"}
     for row in (await house.show("linux1", *wanted)).rows:

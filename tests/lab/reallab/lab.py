@@ -99,6 +99,9 @@ class RealLab:
         routes = self.vtysh("r1", "show ip route")
         if routes.count("\nB>*") < STATICS + 2 or routes.count("\nO>*") < 3:
             return "routes of r1"
+        ospf = self.vtysh("r1", "show ip ospf route")
+        if not all(hop in ospf for hop in ("10.0.12.2", "10.0.13.2")):
+            return "OSPF routes of r1"
         return ""
 
     # -- reaching it --------------------------------------------------------------------------------------------
