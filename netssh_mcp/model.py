@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, get_args
 
 Parse = Literal["auto", "raw", "textfsm", "json"]
 Framing = Literal["proven", "prompt", ""]
-CommandClass = Literal["read", "diagnose", "secret-read", "change", "config", "shell"]
+CommandClass = Literal["read", "diagnose", "secret-read", "change", "config", "shell"]  # in order of risk
+CLASSES: Final[tuple[CommandClass, ...]] = get_args(CommandClass)
+READS: Final[frozenset[CommandClass]] = frozenset({"read", "diagnose", "secret-read"})  # nothing on the device changes
 WaitReason = Literal["pager", "password", "passphrase", "yes_no", "confirm", "host_key", "filename", "other"]
 SessionState = Literal["clean", "running", "dirty", "dead"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from netssh_mcp.errors import CommandDenied, InputError
 from netssh_mcp.guard import grammar
 from netssh_mcp.knowledge.profiles import Profile
-from netssh_mcp.model import CommandClass
+from netssh_mcp.model import READS, CommandClass
 
 if TYPE_CHECKING:
     from netssh_mcp.knowledge.inventory import Device
@@ -50,6 +50,8 @@ def decide(device: Device, profile: Profile, command: str, *, native_json: bool 
     """
     try:
         meaning = grammar.read(profile, command)
+        if meaning.command_class not in READS:
+            raise grammar.denied(command, meaning.why, meaning.hint)
     except (CommandDenied, InputError) as refusal:
         refusal.device = device.name
         raise

@@ -19,6 +19,7 @@ from netssh_mcp.knowledge.abbreviations import completed
 from netssh_mcp.knowledge.near import near
 from netssh_mcp.knowledge.profile_files import explained, read_profile, yaml_files
 from netssh_mcp.knowledge.shipped import shipped
+from netssh_mcp.model import READS, CommandClass
 
 _HERE = Path(__file__).parent
 _NOT_SSH = ("_telnet", "_serial")
@@ -110,14 +111,16 @@ class Profile(_Strict):
     log_line: Pattern = ""  # an unsolicited log line (syslog), re.match on a line
     log_commands: tuple[Pattern, ...] = ()  # commands whose own output is such lines; fullmatch on the canonical form
 
-    read_only: tuple[str, ...] = ()  # first words of class read; two words where the first alone says nothing
-    diagnose: tuple[str, ...] = ()  # first words of class diagnose; need an argument
+    # The exec vocabulary by class: first words, or phrases where the first word alone says too little (`admin show`,
+    # `request support information`). Complete once it names more than reads; then words may be abbreviated.
+    commands: dict[CommandClass, tuple[str, ...]] = Field(default_factory=dict)
     forms: dict[str, Pattern] = Field(
         default_factory=dict
     )  # verb -> what may follow it (fullmatch), where not anything
-    lines: tuple[Pattern, ...] = ()  # whole commands of class read where no verb comes first (MikroTik); fullmatch
+    lines: dict[CommandClass, tuple[Pattern, ...]] = Field(
+        default_factory=dict
+    )  # whole commands where no verb comes first (MikroTik); fullmatch
     advice: dict[str, str] = Field(default_factory=dict)  # refused first word -> what to do instead
-    vocabulary: tuple[str, ...] = ()  # complete exec-mode first words, so that abbreviations resolve as the device does
     shorthand: dict[str, str] = Field(default_factory=dict)  # abbreviations the device resolves against its own table
     denied: tuple[Pattern, ...] = ()  # fullmatch on the canonical command: reads by name that write, run or fetch
     refuse: tuple[
@@ -139,15 +142,29 @@ class Profile(_Strict):
 
     @model_validator(mode="after")
     def _complete(self) -> Profile:
-        """A vocabulary or pipe list that lacks an allowed word is not complete: abbreviations would resolve wrongly."""
-        verbs = {word.split()[0] for word in (*self.read_only, *self.diagnose)}
-        if self.vocabulary and (missing := verbs - set(self.vocabulary)):
-            raise ValueError(f"vocabulary lacks {', '.join(sorted(missing))}")
+        """Tables that contradict each other would be resolved wrongly."""
+        phrases = [phrase for known in self.commands.values() for phrase in known]
+        if doubled := sorted({phrase for phrase in phrases if phrases.count(phrase) > 1}):
+            raise ValueError(f"commands names more than once: {', '.join(doubled)}")
+        if odd := [phrase for phrase in phrases if phrase != " ".join(phrase.lower().split())]:
+            raise ValueError(f"commands are lower-case words with single spaces: {', '.join(odd)}")
+        if missing := set(self.shorthand.values()) - {phrase.split()[0] for phrase in phrases}:
+            raise ValueError(f"commands lacks what shorthand stands for: {', '.join(sorted(missing))}")
         if missing := set(self.pipes.safe) - set(self.pipes.all):
             raise ValueError(f"pipes.all lacks {', '.join(sorted(missing))}")
         if missing := set(self.pipes.args) - set(self.pipes.safe):
             raise ValueError(f"pipes.args names pipes that are not safe: {', '.join(sorted(missing))}")
         return self
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The phrases that read, in the order of the file."""
+        return tuple(phrase for kind in ("read", "secret-read") for phrase in self.commands.get(kind, ()))
+
+    @property
+    def complete(self) -> bool:
+        """Whether `commands` is the platform's whole vocabulary, so that abbreviations resolve as the device does."""
+        return any(kind not in READS for kind in self.commands)
 
     def __hash__(self) -> int:
         """By name, so that a profile can be a cache key (its dicts cannot be hashed)."""
@@ -225,7 +242,7 @@ class Profiles:
             "aliases": ", ".join(profile.aliases),
             "netmiko": profile.netmiko_device_type,
             "ntc_templates": profile.ntc_templates_platform,
-            "reads": ", ".join(profile.read_only) or ("patterns" if profile.argv or profile.lines else "none"),
+            "reads": ", ".join(profile.reads) or ("patterns" if profile.argv or profile.lines else "none"),
             "framing": "proven" if profile.comment or profile.driver == "linux" else "prompt",
             "login_writes": profile.login_writes,
             "origin": origin,

@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netssh_mcp.errors import CommandDenied
-from netssh_mcp.guard.grammar import abbreviated, grammar, read
+from netssh_mcp.guard.grammar import read
+from netssh_mcp.guard.tables import abbreviated, tables
 from netssh_mcp.knowledge.profiles import Pipes, Profile, Profiles
 
 LETTERS = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=12).filter(lambda word: word != "...")
 
 
 def _profile(**fields: object) -> Profile:
-    return Profile.model_validate({"name": "made_up", "read_only": ["show"]} | fields)
+    return Profile.model_validate({"name": "made_up", "commands": {"read": ["show"]}} | fields)
 
 
 @given(words=st.lists(LETTERS, min_size=1, max_size=4), data=st.data())
@@ -60,7 +61,7 @@ def test_one_word_of_a_table_is_also_one_quoted_text() -> None:
 
 
 def test_a_path_is_judged_by_its_words_whatever_parts_them() -> None:
-    profile = _profile(read_only=[], lines=["[a-z/ ]+ print"], refuse=["... run"], secret_read=["ppp secret"])
+    profile = _profile(commands={}, lines={"read": ["[a-z/ ]+ print"]}, refuse=["... run"], secret_read=["ppp secret"])
     assert read(profile, "/ppp/secret print").command_class == "secret-read"
     for line in ("/x run print", "/x/ru print", "/run/y print"):
         with pytest.raises(CommandDenied, match="path"):
@@ -73,29 +74,29 @@ def test_a_longer_word_is_not_an_abbreviation() -> None:
 
 @pytest.mark.parametrize("word", ["sho", "show", "SHOW", "s"])
 def test_an_abbreviation_resolves_when_every_candidate_is_the_same_word(word: str) -> None:
-    profile = _profile(vocabulary=["show", "reload"])
+    profile = _profile(commands={"read": ["show"], "change": ["reload"]})
     assert read(profile, f"{word} version").canonical == "show version"
 
 
 @pytest.mark.parametrize("word", ["s", "sh"])
 def test_an_abbreviation_is_refused_when_one_candidate_is_not_allowed(word: str) -> None:
     with pytest.raises(CommandDenied, match="shutdown"):
-        read(_profile(vocabulary=["show", "shutdown"]), f"{word} version")
+        read(_profile(commands={"read": ["show"], "change": ["shutdown"]}), f"{word} version")
 
 
 def test_shorthand_comes_before_the_vocabulary_and_the_full_word_is_sent() -> None:
-    profile = _profile(vocabulary=["show", "shutdown"], shorthand={"sh": "show"})
+    profile = _profile(commands={"read": ["show"], "change": ["shutdown"]}, shorthand={"sh": "show"})
     assert read(profile, "sh version").canonical == "show version"
 
 
 def test_a_full_word_wins_over_longer_ones_that_begin_with_it() -> None:
-    assert read(_profile(vocabulary=["show", "showcase"]), "show x").canonical == "show x"
+    assert read(_profile(commands={"read": ["show"], "change": ["showcase"]}), "show x").canonical == "show x"
     with pytest.raises(CommandDenied, match="showcase"):
-        read(_profile(vocabulary=["show", "showcase"]), "sho x")
+        read(_profile(commands={"read": ["show"], "change": ["showcase"]}), "sho x")
 
 
 def test_two_allowed_candidates_are_ambiguous_as_on_the_device() -> None:
-    profile = _profile(read_only=["where", "who"], vocabulary=["where", "who"])
+    profile = _profile(commands={"read": ["where", "who"], "change": ["reload"]})
     with pytest.raises(CommandDenied, match="ambiguous: "):
         read(profile, "wh")
 
@@ -129,7 +130,7 @@ def test_spaces_inside_quotes_and_pipe_arguments_are_kept() -> None:
 
 
 def test_the_length_limit_counts_the_line_that_is_sent() -> None:
-    profile = _profile(vocabulary=["show"], max_line=20)
+    profile = _profile(commands={"read": ["show"], "change": ["reload"]}, max_line=20)
     assert read(profile, "s " + "x" * 15).canonical == "show " + "x" * 15
     with pytest.raises(CommandDenied, match="spelled out"):
         read(profile, "s " + "x" * 18)
@@ -139,7 +140,64 @@ def test_the_length_limit_counts_the_line_that_is_sent() -> None:
 
 def test_tables_are_compiled_once_per_profile() -> None:
     profile = Profiles.load(None).get("cisco_ios")
-    assert grammar(profile) is grammar(profile)
+    assert tables(profile) is tables(profile)
+
+
+REQUESTS = {
+    "read": ["show", "request support information"],
+    "change": ["request", "request system reboot", "request support save", "show debugging reset"],
+    "diagnose": ["execute ping"],
+}
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent", "kind"),
+    [
+        ("request support information", "request support information", "read"),
+        ("req sup inf", "request support information", "read"),
+        ("req sup inf brief", "request support information brief", "read"),
+        ("req sup save x", "request support save x", "change"),
+        ("req sup x", "request support x", "change"),
+        ("req s", "request s", "change"),  # support or system: the riskier reading counts
+        ("req i", "request i", "change"),
+        ("request system reboot", "request system reboot", "change"),
+        ("request", "request", "change"),
+        ('request "support" information', "", ""),
+        ("show debugging reset", "show debugging reset", "change"),
+        ("sho deb r now", "show deb r now", "change"),
+        ("show debugging", "show debugging", "read"),
+        ("exe ping 192.0.2.1", "execute ping 192.0.2.1", "diagnose"),
+    ],
+)
+def test_a_phrase_has_its_own_class_where_the_first_word_says_too_little(typed: str, sent: str, kind: str) -> None:
+    profile = _profile(commands=REQUESTS)
+    if not sent:
+        with pytest.raises(CommandDenied, match="quotes"):
+            read(profile, typed)
+        return
+    meaning = read(profile, typed)
+    assert (meaning.canonical, meaning.command_class) == (sent, kind)
+
+
+@pytest.mark.parametrize(
+    "typed", ["execute", "execute p 192.0.2.1", "execute reboot", "execute ping", "exe ping-options x"]
+)
+def test_a_word_that_is_only_the_way_to_a_phrase_means_nothing_alone(typed: str) -> None:
+    with pytest.raises(CommandDenied):
+        read(_profile(commands=REQUESTS), typed)
+
+
+def test_a_url_is_refused_in_a_read_and_marked_in_a_change() -> None:
+    profile = _profile(commands={"read": ["show"], "change": ["copy"]})
+    with pytest.raises(CommandDenied, match="URL"):
+        read(profile, "show archive tftp://192.0.2.1/x")
+    assert read(profile, "copy run tftp://192.0.2.1/x").url
+
+
+def test_tables_that_contradict_each_other_are_refused() -> None:
+    for wrong in ({"read": ["show"], "change": ["show"]}, {"read": ["Show"]}, {"read": ["show  x"]}):
+        with pytest.raises(ValueError, match="commands"):
+            _profile(commands=wrong)
 
 
 @pytest.mark.parametrize("length", [100, 240])

@@ -100,7 +100,7 @@ def test_whatever_passes_is_one_printable_line_with_a_read_verb_and_safe_pipes(
     assert grant.line.isprintable()
     assert len(grant.line) <= profile.max_line
     assert not set(grant.line) & set(profile.refused_chars)
-    verbs = {verb.split()[0] for verb in (*profile.read_only, *profile.diagnose)}
+    verbs = {verb.split()[0] for verb in (*profile.reads, *profile.commands.get("diagnose", ()))}
     assert grant.line.split()[0] in verbs
     unquoted = "".join(part for odd, part in enumerate(grant.line.split('"')) if odd % 2 == 0)
     for piped in unquoted.split(" | ")[1:]:

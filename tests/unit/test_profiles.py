@@ -227,9 +227,9 @@ def test_every_netmiko_type_works_without_a_profile_of_its_own() -> None:
         assert profile.netmiko_device_type
         assert PROFILES.get(f"{device_type}_ssh") is profile
         assert PROFILES.knows(device_type)
-    assert PROFILES.get("hp_comware").read_only == ("display",)
-    assert PROFILES.get("fortinet").read_only == ("get", "show")
-    assert PROFILES.get("generic").read_only == ()
+    assert PROFILES.get("hp_comware").reads == ("display",)
+    assert PROFILES.get("fortinet").reads == ("get", "show")
+    assert PROFILES.get("generic").reads == ()
 
 
 def test_a_login_that_writes_is_said() -> None:
@@ -248,7 +248,9 @@ def test_an_unknown_platform_is_refused_with_near_words(name: str, said: str) ->
 
 
 def test_the_users_folder_wins_file_by_file(tmp_path: Path) -> None:
-    (tmp_path / "cisco_ios.yaml").write_text("name: cisco_ios\ntitle: ours\nread_only: [show]\naliases: [edge]\n")
+    (tmp_path / "cisco_ios.yaml").write_text(
+        "name: cisco_ios\ntitle: ours\ncommands: {read: [show]}\naliases: [edge]\n"
+    )
     profiles = Profiles.load(tmp_path)
     assert profiles.get("cisco_ios").title == "ours"
     assert profiles.get("edge") is profiles.get("cisco_ios")
@@ -265,13 +267,13 @@ def test_a_missing_user_folder_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
-        ("name: x\nread_onlyy: [show]\n", 2, "read_onlyy"),
+        ("name: x\ncommandss: {}\n", 2, "commandss"),
         ("name: x\nprompts:\n  patern: x\n", 3, "prompts.patern"),
         ("name: x\ndenied: ['(']\n", 2, "denied.0"),
         ("name: x\ndriver: telnet\n", 2, "driver"),
         ("name: y\n", 1, "name must be 'x'"),
         ("name: x\nname: x\n", 2, "already"),
-        ("name: x\nread_only: [show]\nvocabulary: [reload]\n", 1, "vocabulary lacks show"),
+        ("name: x\ncommands: {read: [show], change: [show]}\n", 1, "commands names more than once: show"),
         ("name: [x\n", 2, "YAML"),
         ("- name\n", 1, "mapping"),
         ("name: x\ninner: {a: x}\n", 2, "itself"),
@@ -286,10 +288,10 @@ def test_a_broken_file_is_named_with_line_and_key(tmp_path: Path, text: str, lin
 
 
 def test_an_unknown_key_lists_the_allowed_ones(tmp_path: Path) -> None:
-    (tmp_path / "x.yaml").write_text("name: x\nread_onlyy: [show]\n")
+    (tmp_path / "x.yaml").write_text("name: x\ncommandss: {}\n")
     with pytest.raises(InputError) as refusal:
         Profiles.load(tmp_path).get("x")
-    assert "read_only" in refusal.value.hint
+    assert "commands" in refusal.value.hint
 
 
 def test_platforms_maps_every_name_to_the_platforms_own() -> None:
