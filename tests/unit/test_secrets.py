@@ -18,7 +18,7 @@ import keyring.errors
 import pytest
 
 from netssh_mcp.errors import InputError
-from netssh_mcp.knowledge import secrets
+from netssh_mcp.knowledge import secret_sources
 from netssh_mcp.knowledge.secrets import Secret
 
 CANARY = "c4n4ry\\'\"é%{p}"
@@ -217,7 +217,7 @@ def test_a_command_that_does_not_exist_is_named() -> None:
 
 
 def test_a_command_that_hangs_is_killed_with_its_children(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(secrets, "_CMD_SECONDS", 0.5)
+    monkeypatch.setattr(secret_sources, "CMD_SECONDS", 0.5)
     os.mkfifo(tmp_path / "alive")  # its write end is held by the child, so reading it ends when the child has
     program = 'tail -f /dev/null >"$0" & echo c4n4ry; wait'
     alive = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
