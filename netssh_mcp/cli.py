@@ -88,9 +88,13 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("--view", choices=("devices", "groups", "platforms", "sessions"), default="devices")
     inventory = command("inventory", _inventory, "Check or list the inventory.")
     inventory.add_argument("action", choices=("check", "list"))
+    harvest = command("harvest", _harvest, "Compare a platform's table of commands with a live device's own `?` help.")
+    harvest.add_argument("device", metavar="DEVICE")
+    harvest.add_argument("--under", metavar="WORDS", action="append", default=[], help="the words behind these, too")
+    harvest.add_argument("--pipes", metavar="COMMAND", default="show version", help="the pipes behind this read")
     platforms = command("platforms", _platforms, "List the platforms that can be used in an inventory.")
     platforms.add_argument("--schema", action="store_true", help="print the JSON schema of a device profile")
-    for sub in (show, listing, inventory, platforms):
+    for sub in (show, listing, inventory, harvest, platforms):
         sub.add_argument("--json", action="store_true", help="print the structured result")
     audit = command("audit", _audit, "Check the hash chain of the audit file.")
     audit.add_argument("action", choices=("verify",))
@@ -227,6 +231,19 @@ def _inventory(args: argparse.Namespace) -> int:
         args, {"columns": list(COLUMNS), "rows": rows}, lambda listed: render.table(listed["columns"], listed["rows"])
     )
     return OK
+
+
+def _harvest(args: argparse.Namespace) -> int:
+    from netssh_mcp.services.harvest import Harvest
+
+    found: list[Harvest] = []
+
+    async def question(app: App) -> Result:
+        found.append(await app.harvester.harvest(args.device, under=args.under, pipes=args.pipes))
+        return found[0].facts()
+
+    _print(args, _ask(settings(args), question), lambda _facts: found[0].report())
+    return OK if found[0].agrees else FAILED
 
 
 def _platforms(args: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from netssh_mcp.knowledge.profiles import Profile, Profiles
 from netssh_mcp.knowledge.settings import Settings
 from netssh_mcp.services.commands import Commands
 from netssh_mcp.services.devices import Devices
+from netssh_mcp.services.harvest import Harvester
 from netssh_mcp.services.jobs import Jobs
 from netssh_mcp.services.outputs import Outputs
 from netssh_mcp.sessions.pool import Pool
@@ -35,6 +36,7 @@ class App:
     outputs: Outputs
     jobs: Jobs
     pool: Pool
+    harvester: Harvester
 
 
 @asynccontextmanager
@@ -62,8 +64,9 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
                 parsers=Parsers(settings.templates),
                 audit=audit,
             )
+            harvester = Harvester(inventory=inventory, profiles=profiles, pool=pool, audit=audit)
             try:
-                yield App(settings, commands, Devices(inventory, profiles, pool), outputs, jobs, pool)
+                yield App(settings, commands, Devices(inventory, profiles, pool), outputs, jobs, pool, harvester)
             except NetsshError as error:
                 failure = error  # raised outside: a task group would wrap it
             finally:

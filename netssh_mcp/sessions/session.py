@@ -127,6 +127,15 @@ class Session:
             self.state = "clean" if self._at_prompt and self.connection.alive else "dead"
         return _checked(grant, reply)
 
+    async def help(self, typed: str, *, timeout: float, turn: Turn, limiter: anyio.CapacityLimiter) -> str:
+        """The device's own `?` behind `typed`, which is never ended: nothing is executed, so no Grant is needed."""
+        deadline = time.monotonic() + timeout
+        try:
+            return await in_thread(lambda: self.connection.help(typed, deadline=deadline, turn=turn), turn, limiter)
+        finally:
+            self.used_at = time.monotonic()
+            self.state = "clean" if self.connection.alive else "dead"
+
     def _exchange(self, grant: Grant, deadline: float, turn: Turn) -> Reply:
         """In the thread. Only what leaves a proven prompt lets the session live on."""
         logs = any(re.fullmatch(pattern, grant.command) for pattern in grant.profile.log_commands)

@@ -15,6 +15,7 @@ from netssh_mcp.errors import (
     CommandInterrupted,
     CommandTimeout,
     Effect,
+    InputError,
     NetsshError,
     OutputTooLarge,
     PromptNotFound,
@@ -224,6 +225,12 @@ class LinuxConnection:
     def alive(self) -> bool:
         """Whether the link is up as far as this side can know."""
         return self._reader is not None and self._reader.alive()
+
+    def help(self, typed: str, *, deadline: float, turn: Turn) -> str:  # noqa: ARG002 - the protocol's
+        """A shell has no `?`."""
+        raise InputError(
+            "a shell has no `?` to ask", device=self.device.name, hint="Its grammar is the list of argv patterns."
+        )
 
     def close(self) -> None:
         """Close the connection, jump hosts included; never waits for the host."""

@@ -18,6 +18,7 @@ from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.model import Reply
 from netssh_mcp.wire.echo import incomplete_escape, is_proof
 from netssh_mcp.wire.framing import Exchange, Prompt, Split
+from netssh_mcp.wire.help import help_text
 from netssh_mcp.wire.login import INTERRUPT, Login
 from netssh_mcp.wire.questions import question
 from netssh_mcp.wire.reader import Reader
@@ -99,6 +100,17 @@ class NetworkConnection:
             self.prompt = prove_prompt(reader, self.profile, max(deadline, time.monotonic() + _STOP), turn)
         events, self.events = (*self.events, *split.events), []
         return Reply(split.output, split.framing, events, seconds=time.monotonic() - started)
+
+    def help(self, typed: str, *, deadline: float, turn: Turn) -> str:
+        """The device's `?` behind `typed`; nothing is executed. After an error the session is closed."""
+        reader = self._require()
+        turn.bind(reader.wake.set)
+        self._take_unsolicited(reader)
+        try:
+            return help_text(reader, self.profile, self.prompt, typed, deadline=deadline, turn=turn)
+        except SessionError:
+            self.close()
+            raise
 
     def _until_done(self, reader: Reader, exchange: Exchange, deadline: float, turn: Turn) -> None:
         typed_at = 0  # bytes that had come when the last input was typed

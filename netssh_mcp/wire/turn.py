@@ -96,5 +96,8 @@ class Connection(Protocol):
     def run(self, line: str, *, deadline: float, turn: Turn, reads_logs: bool = False) -> Reply:
         """One line and all of its output, its end proven."""
 
+    def help(self, typed: str, *, deadline: float, turn: Turn) -> str:
+        """The device's own help behind `typed`; nothing is executed."""
+
     def close(self) -> None:
         """Close it; never waits for the device."""
