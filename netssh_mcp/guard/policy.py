@@ -1,16 +1,17 @@
 """May it be sent? The only maker of a `Grant`; `Session.run` takes nothing else.
 
-Read class of today: read, secret-read and diagnose are granted, everything else is refused. An operator's policy
-file and the further classes decide here later, on the `Meaning` that `grammar` gives.
+`grammar` says what a command is, `rules` what the operator makes of that on this device; without a file, reads are
+granted and everything else is refused. `wall` holds the file and the counters.
 """
 
 from __future__ import annotations
 
 from dataclasses import InitVar, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from netssh_mcp.errors import CommandDenied, InputError
 from netssh_mcp.guard import grammar
+from netssh_mcp.guard.rules import Terms
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.model import READS, CommandClass
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from netssh_mcp.knowledge.inventory import Device
 
 _SEAL = object()
+BUILT_IN: Final = Terms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,8 @@ class Grant:
     """Leave to send one line to one device. `line` is exactly what is sent, without a newline.
 
     `command` is the canonical command that people and logs see; `line` has the device's JSON form on top where that was
-    asked for. `json`: the output will be JSON. Made by `decide` and `with_json` only.
+    asked for. `json`: the output will be JSON. `rule` says why it is granted, `terms` and `within` under which limits
+    and ceiling. Made by `decide`, `with_json` and `as_text` only.
     """
 
     device: Device
@@ -35,6 +38,8 @@ class Grant:
     command_class: CommandClass
     rule: str
     json: bool
+    terms: Terms = BUILT_IN
+    within: frozenset[CommandClass] = READS
     seal: InitVar[object] = None
 
     def __post_init__(self, seal: object) -> None:
@@ -42,16 +47,27 @@ class Grant:
             raise TypeError("only policy.decide makes a Grant")
 
 
-def decide(device: Device, profile: Profile, command: str, *, native_json: bool = False, by_name: bool = True) -> Grant:
+def decide(
+    device: Device,
+    profile: Profile,
+    command: str,
+    *,
+    terms: Terms = BUILT_IN,
+    within: frozenset[CommandClass] = READS,
+    native_json: bool = False,
+    by_name: bool = True,
+) -> Grant:
     """A Grant for `command` on `device`. CommandDenied with reason and nearest allowed form; InputError when empty.
 
-    `native_json`: ask for the device's own JSON where the profile knows it; without it the plain form is granted.
+    `terms` is what the operator's rules say of the device; `within` are the classes that the asking tool may send at
+    all. `native_json`: ask for the device's own JSON where the profile knows it; without it the plain form is granted.
     `by_name`: the caller wants JSON and nothing else; otherwise a template goes first where the profile says so.
     """
     try:
         meaning = grammar.read(profile, command)
-        if meaning.command_class not in READS:
-            raise grammar.denied(command, meaning.why, meaning.hint)
+        verdict = terms.judge(device.hostname, profile, meaning, within)
+        if not verdict.allowed:
+            raise grammar.denied(command, verdict.why, verdict.hint)
     except (CommandDenied, InputError) as refusal:
         refusal.device = device.name
         raise
@@ -63,13 +79,32 @@ def decide(device: Device, profile: Profile, command: str, *, native_json: bool 
         line=meaning.json_line if asked else meaning.canonical,
         command=meaning.canonical,
         command_class=meaning.command_class,
-        rule=meaning.rule,
+        rule=f"{meaning.rule}; {verdict.why}",
         json=asked or meaning.native_json,
+        terms=terms,
+        within=within,
         seal=_SEAL,
     )
 
 
 def with_json(grant: Grant, *, by_name: bool = True) -> Grant:
     """The same command asking for the device's JSON; the same grant where the profile knows no such form."""
-    asked = decide(grant.device, grant.profile, grant.command, native_json=True, by_name=by_name)
+    asked = _again(grant, native_json=True, by_name=by_name)
     return asked if asked.json else grant
+
+
+def as_text(grant: Grant) -> Grant:
+    """The same command in its plain form."""
+    return _again(grant, native_json=False, by_name=True)
+
+
+def _again(grant: Grant, *, native_json: bool, by_name: bool) -> Grant:
+    return decide(
+        grant.device,
+        grant.profile,
+        grant.command,
+        terms=grant.terms,
+        within=grant.within,
+        native_json=native_json,
+        by_name=by_name,
+    )

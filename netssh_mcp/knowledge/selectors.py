@@ -67,6 +67,20 @@ def select(inventory: Inventory, targets: str) -> tuple[Device, ...]:
     return tuple(device for name, device in inventory.devices.items() if name in names)
 
 
+def matching(inventory: Inventory, targets: str) -> frozenset[str]:
+    """As `select`, the names only, and none is no error. InputError: bad syntax, or a word that does not exist."""
+    return _Search(inventory, targets).result()
+
+
+def check_syntax(targets: str) -> None:
+    """InputError when it is no selector in any inventory."""
+    from netssh_mcp.knowledge.inventory import Inventory  # noqa: PLC0415 - it imports this module
+
+    if not targets.strip() or len(targets) > MOST_CHARACTERS:
+        raise InputError(f"a selector has 1 to {MOST_CHARACTERS} characters", hint=SYNTAX)
+    _Syntax(Inventory({}, {}), targets).result()
+
+
 class _Search:
     """One evaluation of one selector; each rule of the grammar is a method that gives the names it picks."""
 
@@ -197,6 +211,19 @@ class _Search:
         token = self._token
         here = "the end" if token.kind == "end" else repr(token.text[:40])
         raise InputError(f"{why} {here} at position {token.at} of {_shown(self._targets)}", hint=SYNTAX)
+
+
+class _Syntax(_Search):
+    """Reads a selector without asking whether its words exist."""
+
+    def _name(self, token: _Token) -> frozenset[str]:
+        return frozenset((token.text,))
+
+    def _group(self, token: _Token) -> frozenset[str]:
+        return frozenset((token.text,))
+
+    def _field(self, key: _Token, value: _Token) -> frozenset[str]:
+        return frozenset((key.text, value.text))
 
 
 def _tokens(text: str) -> Iterator[_Token]:

@@ -1,0 +1,343 @@
+"""The operator's rules as values: what a file says, what of it holds for one device, and the verdict on one command.
+
+Entries of word lists are compared with canonical words, never with what was typed. A refusal is wide: any abbreviation
+of each word matches, quoted or not. A permission is narrow: each word in full. `policy_file` reads the rules from YAML.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from typing import Final, TypeVar
+
+from netssh_mcp.guard import addresses
+from netssh_mcp.guard.grammar import Meaning
+from netssh_mcp.guard.limits import Clock, Hours, Rate
+from netssh_mcp.guard.tables import abbreviated
+from netssh_mcp.knowledge.profiles import Profile
+from netssh_mcp.model import CLASSES, READS, CommandClass
+
+Network = IPv4Network | IPv6Network
+
+_T = TypeVar("_T")
+
+_NONE: Final[frozenset[CommandClass]] = frozenset()
+_SPACES: Final = re.compile(r" +")
+_QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
+_WRAPPED: Final = frozenset({"show", "display", "get"})  # `admin show ...` shows what `show ...` does
+_UNLIMITED: Final = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a word list and where it stands."""
+
+    text: str
+    place: str
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """In full, as the file has them."""
+        return tuple(self.text.split())
+
+    def pattern(self) -> str:
+        """A regex for every command that begins with these words, abbreviated at will."""
+        return ".*" if self.text in ("...", "*") else abbreviated(self.text)
+
+    def spells(self, words: Sequence[str], *, whole: bool, fold: bool) -> bool:
+        """Whether `words` are this entry word by word, and nothing more if `whole`."""
+        return _fits(self.words, words, whole=whole, fold=fold)
+
+
+def _fits(entry: Sequence[str], words: Sequence[str], *, whole: bool, fold: bool) -> bool:
+    if not entry:
+        return not (whole and words)
+    if entry[0] == "...":
+        return any(_fits(entry[1:], words[skip:], whole=whole, fold=fold) for skip in range(len(words) + 1))
+    if not words:
+        return False
+    same = entry[0] == words[0] or (fold and entry[0].lower() == words[0].lower())
+    return (same or entry[0] == "*") and _fits(entry[1:], words[1:], whole=whole, fold=fold)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of the file; None is what it does not name. `place` is `policy.yaml:12`, `number` counts from 0."""
+
+    number: int
+    place: str
+    devices: str = "*"
+    classes: frozenset[CommandClass] | None = None
+    allow: tuple[Entry, ...] = ()
+    deny: tuple[Entry, ...] = ()
+    deny_always: tuple[Entry, ...] = ()
+    max_devices: int | None = None
+    max_commands: int | None = None
+    max_seconds: float | None = None
+    rate: Rate | None = None
+    rate_total: Rate | None = None
+    hours: Hours | None = None
+    networks: tuple[Network, ...] | None = None
+    destinations: tuple[Network, ...] | None = None
+    reveal: bool | None = None
+    secret_read: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A whole file. `start` is what a device may before any rule; `problem` says why the file on disk is not in use."""
+
+    rules: tuple[Rule, ...] = ()
+    start: frozenset[CommandClass] = READS
+    start_by: str = "the built-in default"
+    fingerprint: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Refusals:
+    """Entries of one kind, as one pattern; which of them matched is looked up only then."""
+
+    entries: tuple[Entry, ...] = ()
+    either: re.Pattern[str] | None = None
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> Refusals:
+        if not entries:
+            return cls()
+        joined = "|".join(f"(?:{entry.pattern()})" for entry in entries)
+        return cls(tuple(entries), re.compile(joined, re.IGNORECASE))
+
+    def find(self, forms: Sequence[str]) -> Entry | None:
+        """The first entry that matches any form of the command."""
+        if self.either is None or not any(self.either.fullmatch(form) for form in forms):
+            return None
+        return next(
+            entry for entry in self.entries for form in forms if re.fullmatch(entry.pattern(), form, re.IGNORECASE)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A rate and what it counts together: one device under one rule, or all of the rule's."""
+
+    key: tuple[object, ...]
+    rate: Rate
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a command, and by which rule. `place` is "" where no rule of a file decided."""
+
+    allowed: bool
+    why: str
+    place: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Terms:
+    """What the rules make for one device. `max_seconds` is the most a command may take."""
+
+    classes: frozenset[CommandClass] = READS
+    classes_by: str = "the built-in default"
+    secret_by: str = ""  # the rule that says secret_read: deny
+    never: Refusals = field(default_factory=Refusals)
+    denied: Refusals = field(default_factory=Refusals)
+    allowed: tuple[Entry, ...] = ()
+    hours: tuple[tuple[Hours, str], ...] = ()
+    networks: tuple[tuple[tuple[Network, ...], str], ...] = ()
+    destinations: tuple[tuple[tuple[Network, ...], str], ...] = ()
+    max_seconds: float = _UNLIMITED
+    rates: tuple[Counted, ...] = ()
+    reveal: bool = False
+    places: tuple[str, ...] = ()  # of all rules that hold for it
+    clock: Clock = field(default_factory=Clock)
+
+    def judge(
+        self, hostname: str, profile: Profile, meaning: Meaning, within: frozenset[CommandClass] = READS
+    ) -> Verdict:
+        """May this be sent now? `within` is the ceiling of the tool that asks, which no rule lifts."""
+        return (
+            self._refused(profile, meaning)
+            or _above(meaning, within)
+            or self._closed()
+            or self._elsewhere(hostname)
+            or self._destination(meaning)
+            or self._permission(profile, meaning)
+        )
+
+    def _refused(self, profile: Profile, meaning: Meaning) -> Verdict | None:
+        if not self.never.entries and not self.denied.entries:
+            return None
+        forms = refusable(profile, meaning.canonical)
+        if entry := self.never.find(forms):
+            return Verdict(False, f"{entry.place} denies {entry.text!r}, always", entry.place, _OTHER_WORDS)
+        if entry := self.denied.find(forms):
+            return Verdict(False, f"{entry.place} denies {entry.text!r}", entry.place, _OTHER_WORDS)
+        return None
+
+    def _permission(self, profile: Profile, meaning: Meaning) -> Verdict:
+        kind = meaning.command_class
+        if kind == "secret-read" and self.secret_by:
+            return Verdict(False, f"it shows secrets, and {self.secret_by} says secret_read: deny", self.secret_by)
+        entry = next((entry for entry in self.allowed if _spelled(entry, profile, meaning)), None)
+        if meaning.url and not (entry and _spells_url(entry, profile, meaning)):
+            return Verdict(False, "it names a URL, which only an allow entry that spells it permits")
+        if entry is not None:
+            return Verdict(True, f"{entry.place} allows {entry.text!r}", entry.place)
+        if kind in self.classes:
+            return Verdict(True, f"{self.classes_by} allows class {kind}", self.classes_by)
+        return self._not_in_classes(profile, meaning)
+
+    def outside(self, address: str) -> str:
+        """The rule by which no connection to this address may be made, or ""."""
+        return next((place for nets, place in self.networks if not addresses.inside(address, nets)), "")
+
+    def _not_in_classes(self, profile: Profile, meaning: Meaning) -> Verdict:
+        kind = meaning.command_class
+        near = next(
+            (entry for entry in self.allowed if Refusals.of([entry]).find(refusable(profile, meaning.canonical))), None
+        )
+        hint = f"Write its words in full, as {near.place} has them: {near.text}" if near else meaning.hint
+        allowed = ", ".join(sorted(self.classes, key=CLASSES.index)) or "no class"
+        if kind in READS:
+            return Verdict(False, f"it is of class {kind}, and {self.classes_by} allows {allowed}", "", hint)
+        return Verdict(False, meaning.why or f"it is of class {kind}", "", hint)
+
+    def _closed(self) -> Verdict | None:
+        for hours, place in self.hours:
+            now = self.clock.now(hours.zone)
+            if not hours.open_at(now):
+                opens = hours.next_open(now)
+                hint = f"It opens {opens:%a %H:%M} {hours.zone_name}." if opens else ""
+                return Verdict(False, f"{place} allows commands only in {hours}; now it is {now:%a %H:%M}", place, hint)
+        return None
+
+    def _elsewhere(self, hostname: str) -> Verdict | None:
+        """Names are looked at when they are resolved, by the wire."""
+        if not self.networks or addresses.literal(hostname) is None:
+            return None
+        place = self.outside(hostname)
+        return Verdict(False, f"{hostname} is in none of the networks of {place}", place) if place else None
+
+    def _destination(self, meaning: Meaning) -> Verdict | None:
+        if not self.destinations or not addresses.probes(meaning):
+            return None
+        targets = addresses.targets(meaning.canonical)
+        for nets, place in self.destinations:
+            if not targets:
+                why = f"{place} limits destinations, and there is no address to compare with them"
+                return Verdict(False, why, place, "Give the target as an address, right after the command.")
+            if wrong := next((target for target in targets if not addresses.inside(target, nets)), ""):
+                return Verdict(False, f"{wrong} is in none of the destinations of {place}", place)
+        return None
+
+
+def _above(meaning: Meaning, within: frozenset[CommandClass]) -> Verdict | None:
+    if meaning.command_class in within:
+        return None
+    return Verdict(False, meaning.why or f"it is of class {meaning.command_class}", "", meaning.hint)
+
+
+_OTHER_WORDS: Final = "The operator's policy refuses it on this device; other words for the same are refused too."
+
+
+def terms(rules: Rules, held: Sequence[tuple[Rule, bool]], device: str, clock: Clock) -> Terms:
+    """What `held`, the rules that hold for `device` in file order, come to.
+
+    The flag is False where a rule's selector cannot be resolved: then what it forbids holds, what it allows does not.
+    """
+    every = [rule for rule, _ in held]
+    sure = [rule for rule, known in held if known]
+    classes, by = _last([(rule.classes, rule.place) for rule in sure], rules.start, rules.start_by)
+    for rule in (rule for rule, known in held if not known and rule.classes is not None):
+        classes = classes & (rule.classes or _NONE)
+        by = rule.place
+    secret, secret_by = _last([(rule.secret_read, rule.place) for rule in sure], None, "")
+    doubtful = [rule.place for rule, known in held if not known and rule.secret_read is False]
+    if secret and not doubtful:
+        classes |= {"secret-read"}
+    return Terms(
+        classes=classes,
+        classes_by=by,
+        secret_by=doubtful[0] if doubtful else secret_by if secret is False else "",
+        never=Refusals.of([entry for rule in every for entry in rule.deny_always]),
+        denied=Refusals.of([entry for rule in every for entry in rule.deny]),
+        allowed=tuple(entry for rule in sure for entry in rule.allow),
+        hours=tuple((rule.hours, rule.place) for rule in every if rule.hours is not None),
+        networks=tuple((rule.networks, rule.place) for rule in every if rule.networks is not None),
+        destinations=tuple((rule.destinations, rule.place) for rule in every if rule.destinations is not None),
+        max_seconds=min((rule.max_seconds for rule in every if rule.max_seconds is not None), default=_UNLIMITED),
+        rates=tuple(counted for rule in every for counted in _rates(rule, device)),
+        reveal=_last([(rule.reveal, rule.place) for rule in sure], False, "")[0] is True
+        and not any(rule.reveal is False for rule, known in held if not known),
+        places=tuple(rule.place for rule in every),
+        clock=clock,
+    )
+
+
+def _last(said: Sequence[tuple[_T | None, str]], otherwise: _T, by: str) -> tuple[_T, str]:
+    """The last rule that names a key wins."""
+    for value, place in reversed(said):
+        if value is not None:
+            return value, place
+    return otherwise, by
+
+
+def _rates(rule: Rule, device: str) -> list[Counted]:
+    found = [Counted((rule.number, "device", device), rule.rate, rule.place)] if rule.rate else []
+    return found + ([Counted((rule.number, "rule"), rule.rate_total, rule.place)] if rule.rate_total else [])
+
+
+def refusable(profile: Profile, canonical: str) -> tuple[str, ...]:
+    """Every reading of a command that a refusal is compared with: quotes gone, paths in words, the inner command."""
+    inner = _inner(profile, canonical)
+    if inner is not None:
+        return (*refusable(*inner), *_readings(canonical))
+    return _readings(canonical, paths=bool(profile.lines))
+
+
+def _readings(canonical: str, *, paths: bool = False) -> tuple[str, ...]:
+    found = [canonical]
+    if '"' in canonical or "'" in canonical:
+        bare = re.sub(r"[\"']", "", canonical)
+        solid = _QUOTED.sub(lambda quoted: quoted[0].replace(" ", "_").replace("|", "_"), canonical)
+        found += [_SPACES.sub(" ", bare).strip(" "), re.sub(r"[\"']", "", solid)]
+    if paths:  # `/ppp/secret print` is `ppp secret print`
+        found.append(_SPACES.sub(" ", canonical.replace("/", " ")).strip(" "))
+    first, _, rest = canonical.partition(" ")
+    if first not in _WRAPPED and rest.partition(" ")[0] in _WRAPPED:
+        found.append(rest)
+    return tuple(found)
+
+
+def _inner(profile: Profile, canonical: str) -> tuple[Profile, str] | None:
+    """`vtysh -c 'show ...'`: the program's own command line and platform."""
+    if not profile.inner:
+        return None
+    argv = shlex.split(canonical)
+    inner = profile.inner.get(argv[0])
+    return (inner, argv[2]) if isinstance(inner, Profile) and len(argv) == 3 else None
+
+
+def _spelled(entry: Entry, profile: Profile, meaning: Meaning) -> bool:
+    """Whether an allow entry names this command. A program's arguments all count; a device's line may go on."""
+    inner = _inner(profile, meaning.canonical)
+    if inner is not None:
+        return entry.spells(inner[1].split(), whole=False, fold=True)
+    if profile.argv:
+        return entry.spells(shlex.split(meaning.canonical), whole=True, fold=False)
+    return entry.spells(meaning.canonical.split(), whole=False, fold=True)
+
+
+def _spells_url(entry: Entry, profile: Profile, meaning: Meaning) -> bool:
+    """Whether the entry holds every word of the command that has a colon or an @, as it is."""
+    inner = _inner(profile, meaning.canonical)
+    words = (inner[1] if inner else meaning.canonical).split()
+    known: Mapping[str, None] = dict.fromkeys(entry.words)
+    return all(word in known for word in words if ":" in word or "@" in word)
