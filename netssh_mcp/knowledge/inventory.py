@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -19,6 +19,7 @@ from netssh_mcp.knowledge import selectors
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.knowledge.secrets import Secret
 from netssh_mcp.knowledge.settings import HOW_TO_BEGIN
+from netssh_mcp.knowledge.vault import Vault
 
 HostKeyMode = Literal["strict", "tofu", "accept_any", ""]
 Platforms = Mapping[str, str]  # every name that an inventory may use -> the platform's own name
@@ -27,11 +28,38 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class ProxyCommand:
+    """A program that is the way to a host: a shell's line with its tokens filled in.
+
+    It does not see the environment variables `withheld`, which hold secrets of the inventory.
+    """
+
+    line: str = field(repr=False)
+    withheld: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One way to log in, of those that are tried in order. `username` "" and `enable` None are the host's own."""
+
+    username: str = ""
+    password: Secret | None = None
+    enable: Secret | None = None
+    key_passphrase: Secret | None = None
+    key_files: tuple[Path, ...] = ()
+    certificates: tuple[Path, ...] = ()
+    agent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """One host of the inventory, inheritance resolved. Times are seconds; `idle_timeout` closes an unused session.
 
     `groups` holds the host's groups and theirs, nearest first. `jump` is the whole way in hop order: connect to each
     in turn and follow no hop's own `jump`. `host_keys` "" means the server's mode. `keepalive` 0 turns it off.
+    `credentials` are further ways to log in, tried in order behind the host's own; see `sets`.
+    What only ssh_config gives: `proxy_command` counts where no hop comes before, `host_key_alias` is the host's name in
+    known_hosts files, without a port, and `known_hosts` are files to read besides the server's.
     """
 
     name: str
@@ -46,7 +74,9 @@ class Device:
     sudo: Secret | None = None
     key_passphrase: Secret | None = None
     key_files: tuple[Path, ...] = ()
+    certificates: tuple[Path, ...] = ()
     agent: bool = False
+    credentials: tuple[Credential, ...] = ()
     jump: tuple[str, ...] = ()
     connect_timeout: float = 15.0
     timeout: float = 60.0
@@ -55,6 +85,9 @@ class Device:
     max_sessions: int = 2
     host_keys: HostKeyMode = ""
     host_key: str = ""
+    proxy_command: ProxyCommand | None = None
+    host_key_alias: str = ""
+    known_hosts: tuple[Path, ...] = ()
 
     @property
     def secrets(self) -> Mapping[str, Secret]:
@@ -67,17 +100,39 @@ class Device:
         }
         return {key: secret for key, secret in keys.items() if secret is not None}
 
+    def sets(self) -> tuple[Device, ...]:
+        """This device once for each of its credential sets, in the order in which they are tried; at least one."""
+        own = replace(self, credentials=())
+        further = tuple(
+            replace(
+                own,
+                username=each.username or self.username,
+                password=each.password,
+                enable=each.enable or self.enable,
+                key_passphrase=each.key_passphrase,
+                key_files=each.key_files,
+                certificates=each.certificates,
+                agent=each.agent,
+            )
+            for each in self.credentials
+        )
+        has_own = self.password is not None or self.key_files or self.agent
+        return (own, *further) if has_own or not further else further
+
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
     """Devices in file order, and groups with their members (those of their subgroups too) in that order.
 
-    `problem` is "" or says why the file on disk is not what is in use.
+    `problem` is "" or says why the file on disk is not what is in use. `hops` are jump hosts that only ssh_config
+    names: ways lead through them, and no tool can ask them anything. `doubts` are what ssh_config says in vain.
     """
 
     devices: Mapping[str, Device]
     groups: Mapping[str, tuple[str, ...]]
     problem: str = ""
+    hops: Mapping[str, Device] = field(default_factory=lambda: MappingProxyType({}))
+    doubts: tuple[str, ...] = ()
 
     def device(self, name: str) -> Device:
         """The device called `name`; InputError with the nearest names."""
@@ -88,6 +143,10 @@ class Inventory:
             hint="`list_devices` shows them all; selectors such as @group or key=value name several.",
         )
 
+    def way(self, device: Device) -> tuple[Device, ...]:
+        """All hops to the device in order, itself last."""
+        return (*(self.devices.get(hop) or self.hops[hop] for hop in device.jump), device)
+
     def select(self, targets: str) -> tuple[Device, ...]:
         """The devices that the selector picks, in inventory order; InputError when it picks none."""
         return selectors.select(self, targets)
@@ -97,13 +156,18 @@ class InventorySource:
     """Inventory files as one inventory, read on first use and again when a file has changed.
 
     Of several files the later one wins, per host and per group. `platforms` maps every allowed name to the platform's
-    own name (or is a set of such names); as a callable it is asked at each read, so it may be expensive.
+    own name (or is a set of such names); as a callable it is asked at each read, so it may be expensive. `vault` learns
+    each secret of theirs that is revealed.
     """
 
     def __init__(
-        self, paths: Sequence[Path], platforms: Callable[[], Platforms] | Platforms | AbstractSet[str]
+        self,
+        paths: Sequence[Path],
+        platforms: Callable[[], Platforms] | Platforms | AbstractSet[str],
+        vault: Vault | None = None,
     ) -> None:
         self.paths = tuple(paths)
+        self.vault = vault or Vault()
         self._platforms = platforms
         self._seen: _Stamps = ()
         self._inventory: Inventory | None = None
@@ -122,11 +186,11 @@ class InventorySource:
         from netssh_mcp.knowledge.inventory_file import load  # noqa: PLC0415 - see the top
 
         try:
-            now = load(self.paths, self._allowed())
+            now = load(self.paths, self._allowed(), self.vault)
         except InputError as error:
             if last is None:
                 raise
-            now = Inventory(last.devices, last.groups, f"The inventory as it was before is still in use. {error}")
+            now = replace(last, problem=f"The inventory as it was before is still in use. {error}")
             _log.warning("%s", now.problem)
         self._inventory, self._seen = now, stamps
         return now

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from netssh_mcp.errors import InputError
-from netssh_mcp.knowledge.inventory import Device, Inventory
-from netssh_mcp.knowledge.inventory_schema import Defaults, File, Group, Host, Known, explained, misnamed
+from netssh_mcp.knowledge.inventory import Credential, Device, Inventory
+from netssh_mcp.knowledge.inventory_schema import (
+    CredentialSet,
+    Defaults,
+    File,
+    Group,
+    Host,
+    Known,
+    explained,
+    misnamed,
+)
 from netssh_mcp.knowledge.secrets import Secret
+from netssh_mcp.knowledge.vault import Vault
 from netssh_mcp.knowledge.yaml_lines import Document, Problem, read
 
 MOST_PROBLEMS: Final = 10
@@ -22,9 +32,15 @@ _HINT: Final = "Correct the file; it is read again at the next call. `netssh-mcp
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def load(paths: Sequence[Path], platforms: Mapping[str, str]) -> Inventory:
+def load(paths: Sequence[Path], platforms: Mapping[str, str], vault: Vault) -> Inventory:
     """The inventory of the files, later ones winning per host and group. InputError lists up to 10 problems."""
     problems: list[Problem] = []
+    inventory = _loaded(paths, platforms, vault, problems)
+    _raise(problems)  # here, where no local holds what a file has in plain text
+    return inventory
+
+
+def _loaded(paths: Sequence[Path], platforms: Mapping[str, str], vault: Vault, problems: list[Problem]) -> Inventory:
     documents = [read(path) for path in paths]
     tops = [_Check(document, problems).top() for document in documents]
     groups = {name: None for top in tops for name in top.groups}  # a set that keeps the order
@@ -35,14 +51,11 @@ def load(paths: Sequence[Path], platforms: Mapping[str, str]) -> Inventory:
         if top.allow_plaintext and not document.private:
             text = f"needs a file of your own with mode 0600; it is {document.mode:04o}. chmod 600 {document.path}"
             problems.append(Problem(document.path, document.line("allow_plaintext"), f"allow_plaintext: {text}"))
-        known = Known(document.path.parent, top.allow_plaintext, platforms, groups, hosts)
+        known = Known(document.path.parent, top.allow_plaintext, platforms, groups, hosts, vault)
         merged.add(top, _Check(document, problems, known))
     if not hosts and not problems:
         problems.append(Problem(paths[-1], 1, "there are no hosts; begin with `hosts:`, see inventory.example.yaml"))
-    _raise(problems)
-    inventory = _Inherited(merged, problems).inventory()
-    _raise(problems)
-    return inventory
+    return Inventory({}, {}) if problems else _Inherited(merged, problems).inventory()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +147,7 @@ class _Inherited:
         entries = self._merged.hosts
         lineages = {name: self._lineage(entry.spec.groups) for name, entry in entries.items()}
         values = {name: self._values(entry, lineages[name]) for name, entry in entries.items()}
-        withheld = frozenset(
-            secret.variable for held in values.values() for secret in held.values() if isinstance(secret, Secret)
-        ) - {""}
+        withheld = frozenset(secret.variable for held in values.values() for secret in _secrets(held)) - {""}
         devices = {name: self._device(name, lineages[name], values, withheld) for name in entries}
         members = {
             group: tuple(name for name, lineage in lineages.items() if group in lineage)
@@ -174,6 +185,9 @@ class _Inherited:
         for spec in specs:
             values.update(_given(spec))
             data.update(spec.data)
+        sets = _credentials(values)
+        if sets and all(each.username for each in sets):
+            values.setdefault("username", sets[0].username)
         for key in ("platform", "username"):
             if key not in values:
                 text = f"there is no {key}; give it here, in one of the host's groups or in defaults"
@@ -183,14 +197,13 @@ class _Inherited:
     def _device(
         self, name: str, lineage: tuple[str, ...], values: Mapping[str, dict[str, object]], withheld: frozenset[str]
     ) -> Device:
-        own = {
-            key: value.withholding(withheld) if isinstance(value, Secret) else value
-            for key, value in values[name].items()
-        }
-        own.setdefault("agent", not own.get("password") and not own.get("key_files"))
+        own = _withholding(values[name], withheld)
+        sets = tuple(replace(each, **_withholding(_held(each), withheld)) for each in _credentials(values[name]))
+        own |= {"credentials": sets}
+        own.setdefault("agent", not own.get("password") and not own.get("key_files") and not sets)
         own["jump"] = self._way(name, values)
         fields = {"hostname": name, "port": 22, "platform": "", "username": "", **own}
-        return Device(name=name, groups=lineage, **fields)  # type: ignore[arg-type]  # checked by the schema's types
+        return Device(name=name, groups=lineage, **fields)
 
     def _way(self, name: str, values: Mapping[str, dict[str, object]]) -> tuple[str, ...]:
         """The whole way to a host: its hops, before them what its first hop needs, and so on."""
@@ -217,8 +230,38 @@ def _given(spec: Defaults) -> dict[str, object]:
     found: dict[str, object] = {}
     for key in spec.model_fields_set - {"groups", "data"}:
         value = getattr(spec, key)
-        found["key_files" if key == "key_file" else key] = tuple(value) if isinstance(value, list) else value
+        if key == "credentials":
+            value = [Credential(**_named(each)) for each in spec.credentials]
+        found[_NAMES.get(key, key)] = tuple(value) if isinstance(value, list) else value
     return found
+
+
+_NAMES: Final = {"key_file": "key_files", "certificate": "certificates"}
+
+
+def _named(given: CredentialSet) -> dict[str, Any]:
+    values = {key: getattr(given, key) for key in CredentialSet.model_fields}
+    return {_NAMES.get(key, key): tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _credentials(values: Mapping[str, object]) -> tuple[Credential, ...]:
+    sets = values.get("credentials", ())
+    return sets if isinstance(sets, tuple) else ()
+
+
+def _held(credential: Credential) -> dict[str, Any]:
+    keys = {key: getattr(credential, key) for key in ("password", "enable", "key_passphrase")}
+    return {key: secret for key, secret in keys.items() if secret is not None}
+
+
+def _secrets(values: Mapping[str, object]) -> Iterator[Secret]:
+    """The host's own secrets and those of its credential sets."""
+    held = [values, *(_held(each) for each in _credentials(values))]
+    return (secret for each in held for secret in each.values() if isinstance(secret, Secret))
+
+
+def _withholding(values: Mapping[str, Any], withheld: frozenset[str]) -> dict[str, Any]:
+    return {key: value.withholding(withheld) if isinstance(value, Secret) else value for key, value in values.items()}
 
 
 def _raise(problems: Iterable[Problem]) -> None:

@@ -60,15 +60,31 @@ def list_rows(inventory: Inventory, targets: str = "*") -> list[dict[str, str]]:
 
 
 def _login(device: Device) -> Iterator[str]:
+    sets = device.sets()
+    for number, each in enumerate(sets, 1):
+        for text in _one_login(each):
+            yield f"{number}: {text}" if len(sets) > 1 else text
+
+
+def _one_login(device: Device) -> Iterator[str]:
     if device.agent:
         yield "agent"
     for path in device.key_files:
         yield f"key {path.name}"
+    for path in device.certificates:
+        yield f"certificate {path.name}"
     for key, secret in device.secrets.items():
         yield f"{key} {secret.reference}"
 
 
 def _doubts(device: Device) -> Iterator[str]:
+    for each in device.sets():
+        yield from _login_doubts(each)
+    if device.host_keys == "accept_any":
+        yield "host_keys: accept_any lets anybody on the way read and change everything"
+
+
+def _login_doubts(device: Device) -> Iterator[str]:
     for key, secret in device.secrets.items():
         if why := secret.missing():
             yield f"{key}: {why}"
@@ -77,14 +93,15 @@ def _doubts(device: Device) -> Iterator[str]:
     for path in device.key_files:
         if why := _key_doubt(path):
             yield f"key_file: {why}"
+    for path in device.certificates:
+        if not path.is_file():
+            yield f"certificate: there is no file {path}"
     if device.agent and "SSH_AUTH_SOCK" not in os.environ:
         yield "agent: no SSH agent runs here (SSH_AUTH_SOCK is not set)"
     if device.key_passphrase is not None and not device.key_files:
         yield "key_passphrase is given, but no key_file"
     if not device.agent and device.password is None and not device.key_files:
         yield "there is nothing to log in with: no password, key_file or agent"
-    if device.host_keys == "accept_any":
-        yield "host_keys: accept_any lets anybody on the way read and change everything"
 
 
 def _key_doubt(path: Path) -> str:
@@ -94,6 +111,8 @@ def _key_doubt(path: Path) -> str:
         return f"{path}: {error.strerror}"
     if not stat.S_ISREG(found.st_mode):
         return f"{path} is not a regular file"
+    if found.st_uid not in (os.geteuid(), 0):
+        return f"{path} belongs to another user"
     return f"{path} is open to others, chmod 600 it" if found.st_mode & 0o077 else ""
 
 

@@ -9,12 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    model_validator,
+)
+from typing_extensions import Self
 
 from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.knowledge.secrets import Secret
 from netssh_mcp.knowledge.selectors import OPERATORS
+from netssh_mcp.knowledge.vault import Vault
 
 NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/@+-]{0,127}")  # what needs no quotes in a selector
 _HOST: Final = re.compile(
@@ -34,6 +45,7 @@ class Known:
     platforms: Mapping[str, str]
     groups: Collection[str]
     hosts: Collection[str]
+    vault: Vault
 
 
 def _known(info: ValidationInfo) -> Known:
@@ -67,7 +79,7 @@ def _secret(value: object, info: ValidationInfo) -> Secret | None:
         return None
     known = _known(info)
     try:
-        return Secret.parse(value, folder=known.folder, allow_plain=known.allow_plain)
+        return Secret.parse(value, folder=known.folder, allow_plain=known.allow_plain, vault=known.vault)
     except InputError as error:
         text = f"{error.message}. {error.hint}"
     raise ValueError(text)
@@ -122,6 +134,24 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
+class CredentialSet(_Strict):
+    """One of the ways to log in that are tried in order."""
+
+    username: Annotated[str, AfterValidator(_user)] = ""
+    password: _Secret = None
+    enable: _Secret = None
+    key_passphrase: _Secret = None
+    key_file: Annotated[list[_KeyFile], BeforeValidator(_one_or_more)] = Field(default_factory=list)
+    certificate: Annotated[list[_KeyFile], BeforeValidator(_one_or_more)] = Field(default_factory=list)
+    agent: bool = False
+
+    @model_validator(mode="after")
+    def _logs_in(self) -> Self:
+        if self.password is None and not self.key_file and not self.agent:
+            raise ValueError("needs a password, a key_file or agent: true, or it cannot log in")
+        return self
+
+
 class Defaults(_Strict):
     """What every host may inherit. Only keys that are given count (`model_fields_set`): no value here is a default."""
 
@@ -134,7 +164,9 @@ class Defaults(_Strict):
     sudo: _Secret = None
     key_passphrase: _Secret = None
     key_file: Annotated[list[_KeyFile], BeforeValidator(_one_or_more)] = Field(default_factory=list)
+    certificate: Annotated[list[_KeyFile], BeforeValidator(_one_or_more)] = Field(default_factory=list)
     agent: bool = False
+    credentials: Annotated[list[CredentialSet], Field(max_length=8)] = Field(default_factory=list)
     jump: Annotated[list[_Hop], BeforeValidator(_one_or_more)] = Field(default_factory=list)
     connect_timeout: _Seconds = 0.0
     timeout: _Seconds = 0.0
@@ -184,7 +216,7 @@ def explained(error: Mapping[str, Any], model: type[BaseModel]) -> str:
     if kind == "invalid_key" or (where and where[-1] == "[key]"):
         must = "a key must be text; put it in quotes"
     elif kind == "extra_forbidden":
-        must = _misplaced(str(where[-1]), model)
+        must = _misplaced(str(where[-1]), CredentialSet if "credentials" in where[:-1] else model)
     elif kind == "value_error":
         must = str(error["ctx"]["error"])
     elif kind == "literal_error" and isinstance(value, str):

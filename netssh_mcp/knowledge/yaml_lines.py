@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -50,8 +50,8 @@ class Document:
     """A file's content, its nodes, which know the lines, and whether only its owner, us, can read it."""
 
     path: Path
-    content: object
-    root: Node | None
+    content: object = field(repr=False)  # may hold passwords
+    root: Node | None = field(repr=False)
     mode: int
     private: bool
     doubled: tuple[Problem, ...]  # keys that occur twice: YAML would silently take the last
