@@ -3,9 +3,11 @@
 NetsshError                     effect    meaning
 ├── InputError                  none      no such device, job, output; the text lists what exists
 ├── PolicyError                 none      refused here; nothing was sent
-│   └── CommandDenied
+│   ├── CommandDenied
+│   └── AddressDenied
 ├── ConnectError                none      no session
 │   ├── Unreachable
+│   │   └── ForwardingRefused
 │   ├── AuthenticationFailed
 │   ├── HostKeyUnknown
 │   ├── HostKeyChanged
@@ -114,6 +116,12 @@ class CommandDenied(PolicyError):
     kind = "denied"
 
 
+class AddressDenied(PolicyError):
+    """The operator's rules do not allow a connection to this address; none was made."""
+
+    kind = "denied"
+
+
 class AuditError(NetsshError):
     """The audit record could not be written; nothing was sent."""
 
@@ -132,6 +140,12 @@ class Unreachable(ConnectError):
 
     kind = "connect"
     retryable = True
+
+
+class ForwardingRefused(Unreachable):
+    """A jump host is logged in to, and does not open the connection to the next host."""
+
+    kind = "connect"
 
 
 class AuthenticationFailed(ConnectError):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -20,8 +22,11 @@ from netssh_mcp.services.devices import Devices
 from netssh_mcp.services.harvest import Harvester
 from netssh_mcp.services.jobs import Jobs
 from netssh_mcp.services.outputs import Outputs
-from netssh_mcp.sessions.pool import Pool
+from netssh_mcp.sessions.pool import Closeable, Pool
 from netssh_mcp.wire.turn import Connection, Turn
+
+if TYPE_CHECKING:
+    from netssh_mcp.wire.opener import Opener
 
 BYTE_LIMIT = 64 << 20  # of one command's output held in memory; what is longer is interrupted
 
@@ -86,11 +91,29 @@ class _Open:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._lock = threading.Lock()  # the first connections come from several threads
+        self._opener: Opener | None = None
+
+    def _made(self) -> Opener:
+        with self._lock:
+            if self._opener is None:
+                from netssh_mcp.wire.hostkeys import HostKeys  # noqa: PLC0415  (the start budget)
+                from netssh_mcp.wire.opener import Opener  # noqa: PLC0415
+
+                files = self._settings.known_hosts
+                self._opener = Opener(HostKeys(self._settings.host_keys, files[:-1], files[-1]))
+            return self._opener
 
     def __call__(self, hops: Sequence[Device], profile: Profile, *, turn: Turn, byte_limit: int) -> Connection:
-        from netssh_mcp.wire.hostkeys import HostKeys  # noqa: PLC0415  (the start budget)
-        from netssh_mcp.wire.opener import open_connection  # noqa: PLC0415
+        return self._made()(hops, profile, turn=turn, byte_limit=byte_limit)
 
-        files = self._settings.known_hosts
-        keys = HostKeys(self._settings.host_keys, files[:-1], files[-1])
-        return open_connection(hops, profile, keys, turn=turn, byte_limit=byte_limit)
+    def reach(self, hops: Sequence[Device], *, turn: Turn) -> Closeable:
+        return self._made().reach(hops, turn=turn)
+
+    def expire(self, now: float) -> None:
+        if self._opener is not None:
+            self._opener.expire(now)
+
+    def close(self) -> None:
+        if self._opener is not None:
+            self._opener.close()

@@ -163,7 +163,7 @@ class Commands:
 
     async def _row(self, inventory: Inventory, ask: Ask, row: Row) -> dict[str, Any]:
         grant = self._granted(row, ask)
-        hops = (*(inventory.device(name) for name in row.device.jump), row.device)
+        hops = inventory.way(row.device)
         row.facts["retried"] = False
         try:
             return await self._sent(hops, grant, ask, row)

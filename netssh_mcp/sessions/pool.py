@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hmac
 import secrets
 import time
@@ -25,10 +26,27 @@ _REFUSED_FOR = 900.0  # seconds a refused credential is not tried again on the s
 _SWEEP = 30.0
 
 
-class OpenConnection(Protocol):
-    """How the wire is asked for a connection; blocking."""
+class Closeable(Protocol):
+    """What is held until it is closed."""
 
-    def __call__(self, hops: Sequence[Device], profile: Profile, *, turn: Turn, byte_limit: int) -> Connection: ...
+    def close(self) -> None:
+        """End it, without waiting."""
+
+
+class OpenConnection(Protocol):
+    """How the wire is asked for connections; blocking, but for `close` and `expire`."""
+
+    def __call__(self, hops: Sequence[Device], profile: Profile, *, turn: Turn, byte_limit: int) -> Connection:
+        """A session of the last of `hops`, through those before it."""
+
+    def reach(self, hops: Sequence[Device], *, turn: Turn) -> Closeable:
+        """Be logged in to the last of `hops`, a jump host; others may share it."""
+
+    def expire(self, now: float) -> None:
+        """Close shared connections that were not used for long enough."""
+
+    def close(self) -> None:
+        """Close all shared connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +87,8 @@ class _Account:
     accepted: bool = False
     refused: AuthenticationFailed | None = None
     refused_at: float = 0.0
+    failed: NetsshError | None = None  # the last login to it as a jump host, and when
+    failed_at: float = 0.0
     tried: bytes = b""  # which secrets were refused, as a keyed digest
 
 
@@ -162,11 +182,15 @@ class Pool:
         async with AsyncExitStack() as held:
             await _waited(slot.login.acquire, device, turn)
             held.callback(slot.login.release)
-            for account in accounts:
-                if not account.accepted:
-                    await _waited(account.trial.acquire, device, turn)
-                    held.callback(account.trial.release)
+            for number, account in enumerate(accounts[:-1], 1):
                 await self._refuse_again(account)
+                if not account.accepted:
+                    held.callback((await self._first_time(slot.hops[:number], account, device, turn)).close)
+            account = accounts[-1]
+            if not account.accepted:
+                await _waited(account.trial.acquire, device, turn)
+                held.callback(account.trial.release)
+            await self._refuse_again(account)
             connection = await self._connected(slot, profile, turn)
         for account in accounts:
             account.accepted, account.refused = True, None
@@ -177,19 +201,54 @@ class Pool:
     async def _connected(self, slot: _Slot, profile: Profile, turn: Turn) -> Connection:
         while slot.idle and len(slot.idle) + len(slot.busy) >= slot.hops[-1].max_sessions:
             slot.idle.pop(0).close()  # a fresh session takes an idle one's place
+        began = time.monotonic()
+
+        def opened() -> Connection:
+            for account in map(self._account, slot.hops):
+                if account.refused is not None and account.refused_at >= began:  # while this waited for its thread
+                    raise copy.copy(account.refused)
+            return self._open_connection(slot.hops, profile, turn=turn, byte_limit=self._byte_limit)
+
         try:
-            return await in_thread(
-                lambda: self._open_connection(slot.hops, profile, turn=turn, byte_limit=self._byte_limit),
+            return await in_thread(opened, turn, self._logins, orphaned=lambda connection: connection.close())
+        except AuthenticationFailed as error:
+            await self._note(error, slot.hops)
+            raise
+
+    async def _first_time(self, hops: tuple[Device, ...], account: _Account, device: Device, turn: Turn) -> Closeable:
+        """Log in to a jump host that has not let us in yet, one caller at a time. Who waited gets the same error.
+
+        What comes back keeps it open.
+        """
+        asked = time.monotonic()
+        await _waited(account.trial.acquire, device, turn)
+        try:
+            if account.failed is not None and account.failed_at >= asked:
+                raise copy.copy(account.failed)
+            await self._refuse_again(account)
+            reached = await in_thread(
+                lambda: self._open_connection.reach(hops, turn=turn),
                 turn,
                 self._logins,
-                orphaned=lambda connection: connection.close(),
+                orphaned=lambda reached: reached.close(),
             )
-        except AuthenticationFailed as error:
-            account = next((self._account(hop) for hop in slot.hops if hop.name == error.device), None)
-            if account is not None and not error.retryable:
-                account.accepted, account.refused, account.refused_at = False, error, time.monotonic()
-                account.tried = await self._digest(account.device)
+            account.accepted = True
+        except NetsshError as error:
+            if not turn.cancelled:
+                account.failed, account.failed_at = error, time.monotonic()
+            if isinstance(error, AuthenticationFailed):
+                await self._note(error, hops)
             raise
+        finally:
+            account.trial.release()
+        return reached
+
+    async def _note(self, error: AuthenticationFailed, hops: Sequence[Device]) -> None:
+        """The device that refused is not asked again with the same credentials."""
+        account = next((self._account(hop) for hop in hops if hop.name == error.device), None)
+        if account is not None and not error.retryable:
+            account.accepted, account.refused, account.refused_at = False, error, time.monotonic()
+            account.tried = await self._digest(account.device)
 
     def _account(self, device: Device) -> _Account:
         account = self._accounts.get(device.name)
@@ -241,12 +300,14 @@ class Pool:
                     slot.idle.remove(session)
                     slot.lost = slot.lost or not session.usable
                     session.close()
+        self._open_connection.expire(now)
 
     async def aclose(self) -> None:
         """Close everything; waits for nothing, and safe to call while commands run (they end with SessionLost)."""
         self._closed = True
         for session, _ in self.sessions():
             session.close()
+        self._open_connection.close()
         self._slots.clear()
 
 

@@ -14,6 +14,8 @@ from netmiko.exceptions import NetmikoBaseException, ReadTimeout
 from netssh_mcp.errors import AuthenticationFailed, NetsshError, PromptNotFound, SessionLost, Unreachable
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
+from netssh_mcp.wire.bastions import IDLE, Bastions
+from netssh_mcp.wire.dial import Allowed, anywhere
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.linux import LinuxConnection
 from netssh_mcp.wire.network import NetworkConnection
@@ -25,27 +27,51 @@ for _name in ("paramiko", "netmiko"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
-def open_connection(
-    hops: Sequence[Device], profile: Profile, host_keys: HostKeys, *, turn: Turn, byte_limit: int
-) -> Connection:
-    """Log in to the last of `hops` and make it ready: shell, preparation, proven prompt.
+class Opener:
+    """Opens connections; those that go the same way share one connection to each jump host on it."""
 
-    `connect_timeout` of the device bounds the TCP connection and login, and once more the preparation.
-    Raises ConnectError or PromptNotFound; nothing is left open then. A cancel breaks it off at any point.
-    """
-    device = hops[-1]
-    link = Link()
-    turn.bind(link.close)
-    connect(hops, host_keys, time.monotonic() + device.connect_timeout, link)
-    kind = LinuxConnection if profile.driver == "linux" else NetworkConnection
-    connection: Connection = kind(device, profile, link, byte_limit=byte_limit)
-    try:
-        with _translated(device):
-            connection.open(time.monotonic() + device.connect_timeout, turn)
-    except BaseException:
-        link.close()
-        raise
-    return connection
+    def __init__(self, host_keys: HostKeys, *, allowed: Allowed = anywhere, bastion_idle: float = IDLE) -> None:
+        """`allowed` is asked about each address right before it is connected to: see `dial.Allowed`."""
+        self._host_keys = host_keys
+        self._allowed = allowed
+        self._bastions = Bastions(host_keys, allowed=allowed, idle=bastion_idle)
+
+    def __call__(self, hops: Sequence[Device], profile: Profile, *, turn: Turn, byte_limit: int) -> Connection:
+        """Log in to the last of `hops` and make it ready: shell, preparation, proven prompt.
+
+        `connect_timeout` of the device bounds TCP connection and login, and once more the preparation. Raises
+        ConnectError, AddressDenied or PromptNotFound; nothing is left open then. A cancel breaks it off at any point.
+        """
+        device = hops[-1]
+        link = Link()
+        turn.bind(link.close)
+        deadline = time.monotonic() + device.connect_timeout
+        connect(hops, self._host_keys, deadline, link, self._bastions, allowed=self._allowed)
+        kind = LinuxConnection if profile.driver == "linux" else NetworkConnection
+        connection: Connection = kind(device, profile, link, byte_limit=byte_limit)
+        try:
+            with _translated(device):
+                connection.open(time.monotonic() + device.connect_timeout, turn)
+        except BaseException:
+            link.close()
+            raise
+        return connection
+
+    def reach(self, hops: Sequence[Device], *, turn: Turn) -> Link:
+        """Log in to the last of `hops`, a jump host, unless that has been done. It stays until the Link is closed."""
+        link = Link()
+        turn.bind(link.close)
+        deadline = time.monotonic() + hops[-1].connect_timeout
+        link.go_through(self._bastions.hold(tuple(hops), link, deadline))
+        return link
+
+    def expire(self, now: float) -> None:
+        """Close connections to jump hosts that nobody has used for long enough at `now` (monotonic)."""
+        self._bastions.expire(now)
+
+    def close(self) -> None:
+        """Close all connections to jump hosts."""
+        self._bastions.close()
 
 
 @contextlib.contextmanager

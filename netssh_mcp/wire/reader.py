@@ -8,6 +8,7 @@ import time
 import paramiko
 
 from netssh_mcp.errors import SessionLost
+from netssh_mcp.wire.userauth import Transport
 
 _CHUNK = 1 << 20
 _TYPING = 0.5  # seconds that a device may refuse to take what we type; lines are short, so it is stuck then
@@ -80,8 +81,12 @@ class Reader:
 
     def lost(self) -> SessionLost:
         """The error that names how the link ended."""
-        saved = self.channel.get_transport().saved_exception
-        if saved is None:
+        transport = self.channel.get_transport()
+        saved = transport.saved_exception
+        hop = transport.hop_lost() if isinstance(transport, Transport) else ""
+        if hop:
+            reason = f"the connection to the jump host {hop} ended"
+        elif saved is None:
             reason = self.ended
         elif isinstance(saved, ConnectionResetError):
             reason = "the connection was reset by the device or a firewall"

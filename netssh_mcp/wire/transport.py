@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
@@ -14,121 +16,155 @@ from paramiko.ssh_exception import IncompatiblePeer
 from netssh_mcp.errors import AlgorithmMismatch, ConnectError, NetsshError, Unreachable
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.wire.credentials import authenticate, plain
+from netssh_mcp.wire.dial import Allowed, anywhere, denied, dial
 from netssh_mcp.wire.hostkeys import HostKeys
+from netssh_mcp.wire.proxy_command import ProxyProcess
 from netssh_mcp.wire.userauth import Transport
 
-_USER_TIMEOUT = 15_000  # milliseconds that sent bytes may stay unacknowledged before the kernel gives the peer up
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 _WEAK_MACS = ("hmac-md5", "hmac-md5-96", "hmac-sha1-96")
 _WINDOW = 4 << 20  # bytes a device may send before we acknowledge: 10 MB outputs do not stall on round trips
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Link:
-    """What one login has opened, every hop of it. `close` ends all of it, from any thread, without waiting."""
+    """What one login has opened, and the jump host's connection that it shares.
+
+    `close` ends it, from any thread, without waiting.
+    """
 
     sockets: list[socket.socket] = field(default_factory=list)
+    processes: list[ProxyProcess] = field(default_factory=list)
+    tunnels: list[paramiko.Channel] = field(default_factory=list)
     transports: list[paramiko.Transport] = field(default_factory=list)
+    via: Via | None = None
     closed: bool = False
+    woken: threading.Event = field(default_factory=threading.Event)  # closed, or what its thread waits for has come
 
     @property
     def transport(self) -> paramiko.Transport:
-        """The authenticated connection to the last hop."""
+        """The authenticated connection."""
         return self.transports[-1]
 
     def own(self, sock: socket.socket) -> None:
         """Close this one too."""
         self.sockets.append(sock)
-        if self.closed:
-            self.close()
+        self._again()
+
+    def own_process(self, process: ProxyProcess) -> None:
+        """End this one too."""
+        self.processes.append(process)
+        self._again()
 
     def carry(self, transport: paramiko.Transport) -> None:
         """Close this one too."""
         self.transports.append(transport)
+        self._again()
+
+    def tunnel(self, channel: paramiko.Channel) -> None:
+        """Close this one too, and nothing else of the connection that it is a part of."""
+        self.tunnels.append(channel)
+        self._again()
+
+    def go_through(self, via: Via) -> None:
+        """Leave this shared connection at the end."""
+        self.via = via
+        self._again()
+
+    def _again(self) -> None:
         if self.closed:
             self.close()
 
     def close(self) -> None:
-        """Close everything, nearest hop first: nothing is said to a peer that may not read any more.
+        """Close everything that is not shared: nothing is said to a peer that may not read any more.
 
         A thread that is blocked in a login gets an error at once; Paramiko's own threads end.
         """
         self.closed = True
+        self.woken.set()
         for sock in self.sockets:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)  # wakes a connect and a read, which close() alone does not
         for transport in self.transports:
-            transport.close()
+            # Over a tunnel the transport's own thread says the channel's end to the jump host, which may make it wait.
+            if self.tunnels:
+                transport.stop_thread()
+            else:
+                transport.close()
+        for tunnel in self.tunnels:
+            tunnel.in_buffer.close()  # wakes that thread
+            if not any(transport.is_alive() for transport in self.transports):
+                threading.Thread(target=tunnel.close, name="netssh-tunnel-end", daemon=True).start()
         for sock in self.sockets:
             sock.close()
+        for process in self.processes:
+            process.end()
+        if self.via is not None:
+            self.via.leave(self)
+
+    def lost_hop(self) -> str:
+        """The name of the jump host whose connection has ended under this one, or ""; the nearest of them."""
+        if self.via is None:
+            return ""
+        return self.via.link.lost_hop() or ("" if self.via.alive else self.via.device.name)
 
 
-def connect(hops: Sequence[Device], host_keys: HostKeys, deadline: float, link: Link) -> None:
-    """Log in to the last of `hops` through the ones before it; `link` then holds the connection.
+class Via(Protocol):
+    """A shared connection to a jump host."""
 
-    Raises Unreachable, HostKeyUnknown, HostKeyChanged, AlgorithmMismatch, AuthenticationFailed.
+    device: Device
+    link: Link
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is up as far as this side can know."""
+
+    def leave(self, link: Link) -> None:
+        """It is not used for `link` any longer."""
+
+    def tunnel(self, device: Device, link: Link, deadline: float) -> paramiko.Channel:
+        """A channel from there to the device, which `link` closes."""
+
+
+class Ways(Protocol):
+    """Where the shared connections are."""
+
+    def hold(self, hops: tuple[Device, ...], link: Link, deadline: float) -> Via:
+        """The connection to the last of `hops`, for `link`, which leaves it at its end."""
+
+
+def connect(
+    hops: Sequence[Device],
+    host_keys: HostKeys,
+    deadline: float,
+    link: Link,
+    ways: Ways,
+    *,
+    allowed: Allowed = anywhere,
+    forwards: bool = False,
+) -> None:
+    """Log in to the last of `hops` through the ones before it, which it shares; `link` then holds the connection.
+
+    `forwards` says that it is a jump host itself. Raises Unreachable (ForwardingRefused), HostKeyUnknown,
+    HostKeyChanged, AlgorithmMismatch, AuthenticationFailed, AddressDenied.
     """
+    *way, device = hops
+    through: socket.socket | paramiko.Channel
     try:
-        for device in hops:
-            with _translated(device, link):
-                through = (
-                    _tunnel(link.transport, device, deadline)
-                    if link.transports
-                    else _socket(device, deadline, link, _QuickAck if len(hops) > 1 else socket.socket)
-                )
-                _login(device, through, host_keys, deadline, link)
+        if way:
+            link.go_through(ways.hold(tuple(way), link, deadline))
+        with _translated(device, link):
+            if link.via is None:
+                through = dial(device, deadline, link, allowed, forwards=forwards)
+            else:
+                if not allowed(device, device.hostname):
+                    raise denied(device, device.hostname)
+                through = link.via.tunnel(device, link, deadline)
+            _login(device, through, host_keys, deadline, link)
+        link.transport.hop_lost = link.lost_hop  # type: ignore[attr-defined]  # ours: wire/userauth.py
     except NetsshError:
         link.close()
         raise
-
-
-class _QuickAck(socket.socket):
-    """Acknowledges at once what it receives.
-
-    A jump host's sshd leaves Nagle's algorithm on for a connection that only tunnels, so each small answer would wait
-    for our delayed acknowledgement: 43 ms a command, measured. The kernel forgets the option, so each read renews it.
-    """
-
-    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
-        data = super().recv(bufsize, flags)
-        if data and hasattr(socket, "TCP_QUICKACK"):
-            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        return data
-
-
-def _socket(device: Device, deadline: float, link: Link, make: type[socket.socket]) -> socket.socket:
-    """A TCP connection to the first address that answers. A cancel reaches it while it is still connecting."""
-    found = socket.getaddrinfo(device.hostname, device.port, type=socket.SOCK_STREAM)
-    failure: OSError = TimeoutError("no address")
-    for number, (family, kind, protocol, _, address) in enumerate(found):
-        sock = make(family, kind, protocol)
-        link.own(sock)
-        try:
-            sock.settimeout(max(0.1, (deadline - time.monotonic()) / (len(found) - number)))
-            sock.connect(address)
-        except OSError as error:
-            failure = error
-            sock.close()
-            link.sockets.remove(sock)
-            if link.closed:
-                break
-        else:
-            _set_options(sock)
-            return sock
-    raise failure
-
-
-def _set_options(sock: socket.socket) -> None:
-    # Without NODELAY each small write waits for the other side's delayed acknowledgement: 40 ms a command.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT)
-
-
-def _tunnel(transport: paramiko.Transport, device: Device, deadline: float) -> paramiko.Channel:
-    left = max(0.1, deadline - time.monotonic())
-    return transport.open_channel("direct-tcpip", (device.hostname, device.port), ("127.0.0.1", 0), timeout=left)
 
 
 def _login(
@@ -186,6 +222,12 @@ def _translated(device: Device, link: Link) -> Iterator[None]:
     except (TimeoutError, OSError, EOFError, paramiko.SSHException) as error:
         if link.closed:
             raise ConnectError("the login was broken off", device=device.name) from error
+        if hop := link.lost_hop():
+            raise Unreachable(
+                f"the connection to the jump host {hop} was lost during the login",
+                device=device.name,
+                hint="Try again: a new connection to the jump host is opened.",
+            ) from error
         raise Unreachable(
             f"no SSH session with {where}: {_reason(error)}",
             device=device.name,

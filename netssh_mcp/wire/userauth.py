@@ -57,6 +57,7 @@ class Transport(paramiko.ServiceRequestingTransport):  # type: ignore[name-defin
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (Paramiko's signature)
         self._userauth_accepted = threading.Event()
+        self.hop_lost: Callable[[], str] = str  # the name of the jump host that took this connection along, or ""
         super().__init__(*args, packetizer_class=_Packetizer, **kwargs)
 
     def get_auth_handler(self) -> _Handler:

@@ -21,8 +21,8 @@ from netssh_mcp.lab.server import RunningNetwork, start_network
 from netssh_mcp.model import Reply
 from netssh_mcp.sessions.pool import Lease, Pool
 from netssh_mcp.wire.hostkeys import HostKeys
-from netssh_mcp.wire.opener import open_connection
-from netssh_mcp.wire.turn import Connection, Turn
+from netssh_mcp.wire.opener import Opener
+from netssh_mcp.wire.turn import Turn
 from tests.devices.house import write_inventory
 
 PROFILES = Profiles.load(None)
@@ -73,11 +73,7 @@ class Bench:
 
 def pool_of(folder: Path, *, byte_limit: int = 64 << 20, mode: Any = "tofu") -> Pool:
     keys = HostKeys(mode, (), folder / "known_hosts")
-
-    def opened(hops: Any, profile: Any, *, turn: Turn, byte_limit: int) -> Connection:
-        return open_connection(hops, profile, keys, turn=turn, byte_limit=byte_limit)
-
-    return Pool(opened, byte_limit=byte_limit)
+    return Pool(Opener(keys), byte_limit=byte_limit)
 
 
 def on(

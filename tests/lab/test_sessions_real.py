@@ -19,7 +19,7 @@ from netssh_mcp.wire import network
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.linux import LinuxConnection
 from netssh_mcp.wire.network import NetworkConnection
-from netssh_mcp.wire.opener import open_connection
+from netssh_mcp.wire.opener import Opener
 from netssh_mcp.wire.turn import Turn
 from tests.devices.direct import no_threads_left
 from tests.lab.reallab import RealLab
@@ -41,10 +41,11 @@ class Line:
         path.chmod(0o600)
         inventory = InventorySource([path], PROFILES.platforms()).current()
         device = inventory.device(node)
-        hops = (*(inventory.device(hop) for hop in device.jump), device)
+        hops = inventory.way(device)
         keys = HostKeys("tofu", (), folder / "known_hosts")
         self.lab, self.node = lab, node
-        made = open_connection(hops, PROFILES.get(device.platform), keys, turn=Turn(), byte_limit=64 << 20)
+        self.opener = Opener(keys)
+        made = self.opener(hops, PROFILES.get(device.platform), turn=Turn(), byte_limit=64 << 20)
         assert isinstance(made, (NetworkConnection, LinuxConnection))
         self.connection = made
 
@@ -90,6 +91,7 @@ def line_to(real_lab: RealLab, tmp_path: Path) -> Iterator[Callable[..., Line]]:
         yield make
         for line in opened:
             line.connection.close()
+            line.opener.close()
 
 
 # -- routers -------------------------------------------------------------------------------------------------------
@@ -199,18 +201,23 @@ def _descendants(pid: int) -> Iterator[int]:
 def test_a_router_behind_a_jump_host_is_reached_and_both_connections_close(line_to: Callable[..., Line]) -> None:
     line = line_to("r1", r1={"hostname": "198.18.1.2", "port": 22, "jump": "linux1"})
     assert line.run("show version").output.startswith("FRRouting")
-    assert len(line.connection._link.transports) == 2
+    via = line.connection._link.via
+    assert via is not None
     line.connection.close()
-    for transport in line.connection._link.transports:
+    line.opener.close()
+    for transport in (line.connection._link.transport, via.link.transport):
         transport.join(5)
         assert not transport.is_alive()
 
 
 def test_a_jump_host_that_goes_away_is_a_lost_link(line_to: Callable[..., Line], real_lab: RealLab) -> None:
     line = line_to("r1", r1={"hostname": "198.18.1.2", "port": 22, "jump": "linux1"})
-    client = line.connection._link.sockets[0].getsockname()[:2]
+    via = line.connection._link.via
+    assert via is not None
+    client = via.link.sockets[0].getsockname()[:2]
     error = line.while_running("ping 127.0.0.1", "bytes from", real_lab.session("linux1", client).reset, timeout=600)
     assert isinstance(error, SessionLost)
+    assert "the connection to the jump host linux1 ended" in str(error)
 
 
 # -- Linux ---------------------------------------------------------------------------------------------------------
