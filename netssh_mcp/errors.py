@@ -9,6 +9,7 @@ NetsshError                     effect    meaning
 │   ├── Unreachable
 │   │   └── ForwardingRefused
 │   ├── AuthenticationFailed
+│   │   └── CredentialStopped
 │   ├── HostKeyUnknown
 │   ├── HostKeyChanged
 │   └── AlgorithmMismatch
@@ -150,6 +151,12 @@ class ForwardingRefused(Unreachable):
 
 class AuthenticationFailed(ConnectError):
     """The device refused the credentials; they are not tried again on their own."""
+
+    kind = "auth"
+
+
+class CredentialStopped(AuthenticationFailed):
+    """The credentials were not tried here, since other devices have refused the same ones."""
 
     kind = "auth"
 

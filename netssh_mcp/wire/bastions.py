@@ -14,6 +14,7 @@ import paramiko
 
 from netssh_mcp.errors import ConnectError, ForwardingRefused, NetsshError, Unreachable
 from netssh_mcp.knowledge.inventory import Device
+from netssh_mcp.wire.breaker import Breaker
 from netssh_mcp.wire.credentials import plain
 from netssh_mcp.wire.dial import Allowed, anywhere
 from netssh_mcp.wire.hostkeys import HostKeys
@@ -32,7 +33,7 @@ class Bastion:
     def __init__(self, hops: tuple[Device, ...], owner: Bastions) -> None:
         self.hops = hops
         self.device = hops[-1]
-        self.link = Link()
+        self.link = Link(owner.breaker)
         self.users: set[Link] = set()
         self.error: NetsshError | None = None
         self.finished = False  # the login: there is a connection, or an error
@@ -99,7 +100,15 @@ class Bastion:
 class Bastions:
     """All shared connections of one process. Blocking; every method may be called from any thread."""
 
-    def __init__(self, host_keys: HostKeys, *, allowed: Allowed = anywhere, idle: float = IDLE) -> None:
+    def __init__(
+        self,
+        host_keys: HostKeys,
+        *,
+        allowed: Allowed = anywhere,
+        idle: float = IDLE,
+        breaker: Breaker | None = None,
+    ) -> None:
+        self.breaker = breaker or Breaker()
         self._host_keys = host_keys
         self._allowed = allowed
         self._idle = idle

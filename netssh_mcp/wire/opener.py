@@ -15,6 +15,8 @@ from netssh_mcp.errors import AuthenticationFailed, NetsshError, PromptNotFound,
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.wire.bastions import IDLE, Bastions
+from netssh_mcp.wire.breaker import Breaker
+from netssh_mcp.wire.credentials import refuse_stopped
 from netssh_mcp.wire.dial import Allowed, anywhere
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.linux import LinuxConnection
@@ -34,7 +36,8 @@ class Opener:
         """`allowed` is asked about each address right before it is connected to: see `dial.Allowed`."""
         self._host_keys = host_keys
         self._allowed = allowed
-        self._bastions = Bastions(host_keys, allowed=allowed, idle=bastion_idle)
+        self._breaker = Breaker()
+        self._bastions = Bastions(host_keys, allowed=allowed, idle=bastion_idle, breaker=self._breaker)
 
     def __call__(self, hops: Sequence[Device], profile: Profile, *, turn: Turn, byte_limit: int) -> Connection:
         """Log in to the last of `hops` and make it ready: shell, preparation, proven prompt.
@@ -43,7 +46,8 @@ class Opener:
         ConnectError, AddressDenied or PromptNotFound; nothing is left open then. A cancel breaks it off at any point.
         """
         device = hops[-1]
-        link = Link()
+        refuse_stopped(device, self._breaker)
+        link = Link(self._breaker)
         turn.bind(link.close)
         deadline = time.monotonic() + device.connect_timeout
         connect(hops, self._host_keys, deadline, link, self._bastions, allowed=self._allowed)
@@ -59,7 +63,7 @@ class Opener:
 
     def reach(self, hops: Sequence[Device], *, turn: Turn) -> Link:
         """Log in to the last of `hops`, a jump host, unless that has been done. It stays until the Link is closed."""
-        link = Link()
+        link = Link(self._breaker)
         turn.bind(link.close)
         deadline = time.monotonic() + hops[-1].connect_timeout
         link.go_through(self._bastions.hold(tuple(hops), link, deadline))

@@ -15,6 +15,7 @@ from paramiko.ssh_exception import IncompatiblePeer
 
 from netssh_mcp.errors import AlgorithmMismatch, ConnectError, NetsshError, Unreachable
 from netssh_mcp.knowledge.inventory import Device
+from netssh_mcp.wire.breaker import Breaker
 from netssh_mcp.wire.credentials import authenticate, plain
 from netssh_mcp.wire.dial import Allowed, anywhere, denied, dial
 from netssh_mcp.wire.hostkeys import HostKeys
@@ -33,6 +34,7 @@ class Link:
     `close` ends it, from any thread, without waiting.
     """
 
+    breaker: Breaker = field(default_factory=Breaker)  # asked before credentials are tried
     sockets: list[socket.socket] = field(default_factory=list)
     processes: list[ProxyProcess] = field(default_factory=list)
     tunnels: list[paramiko.Channel] = field(default_factory=list)
@@ -184,7 +186,7 @@ def _login(
     transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = left
     transport.start_client(timeout=left)
     keys.verify(device, transport.get_remote_server_key())
-    authenticate(device, transport)
+    authenticate(device, transport, link.breaker, deadline=deadline, given_up=lambda: link.closed)
     if device.keepalive:
         transport.set_keepalive(int(device.keepalive))
 

@@ -17,6 +17,7 @@ from paramiko.common import AUTH_FAILED
 from netssh_mcp.errors import AuthenticationFailed, ConnectError
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.secrets import Secret
+from netssh_mcp.wire.bastions import Bastions
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.transport import Link, connect
 
@@ -69,8 +70,9 @@ def refusing(methods: str, *prompts: str) -> Iterator[Device]:
 
 
 def refusal(device: Device, folder: Path) -> str:
+    keys = HostKeys("tofu", (), folder / "own")
     with pytest.raises(AuthenticationFailed) as caught:
-        connect([device], HostKeys("tofu", (), folder / "own"), time.monotonic() + 20, Link())
+        connect([device], keys, time.monotonic() + 20, Link(), Bastions(keys))
     text = str(caught.value)
     assert text.isprintable()
     return text
@@ -121,8 +123,9 @@ def test_a_version_line_is_quoted_short_and_printable(tmp_path: Path) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         device = replace(Device("r1", "127.0.0.1", listening.getsockname()[1], "cisco_ios", "u"), password=PASSWORD)
+        keys = HostKeys("tofu", (), tmp_path / "own")
         with pytest.raises(ConnectError) as caught:
-            connect([device], HostKeys("tofu", (), tmp_path / "own"), time.monotonic() + 20, Link())
+            connect([device], keys, time.monotonic() + 20, Link(), Bastions(keys))
         thread.join()
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 300

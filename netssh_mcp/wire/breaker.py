@@ -1,0 +1,143 @@
+"""No account gets locked by us: a credential that two devices in a row have refused is tried on no third one.
+
+A credential is what it is worth, not where it comes from: two references with the same value are one. It counts as
+wrong until a device has taken it, so no more devices try it at once than may still refuse it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from netssh_mcp.errors import ConnectError, CredentialStopped
+from netssh_mcp.knowledge.inventory import Device
+
+MOST_REFUSALS = 2
+_STOPPED = 900.0  # seconds; lockout windows of AAA servers are 5 to 30 minutes
+_DOUBTED = 60.0  # seconds for one that had worked: then these devices are the odd ones
+_LOOK = 0.1  # seconds between looks whether the login was given up; a turn that comes free wakes at once
+
+
+@dataclass(slots=True)
+class _Known:
+    """What the devices of this process have said to one credential."""
+
+    proven: bool = False
+    refused_by: list[str] = field(default_factory=list)  # in a row: emptied by a device that takes it
+    trying: int = 0
+    stopped_until: float = 0.0
+    taken_by: set[str] = field(default_factory=set)
+
+    def stopped(self, now: float) -> bool:
+        return len(self.refused_by) >= MOST_REFUSALS and now < self.stopped_until
+
+    def free(self, device: str) -> bool:
+        """Whether this device may try it now."""
+        sure = self.proven and not self.refused_by
+        return sure or device in self.taken_by or self.trying + len(self.refused_by) < MOST_REFUSALS
+
+
+@dataclass(slots=True)
+class Trial:
+    """One try. `taken` stays None where the device said neither yes nor no."""
+
+    taken: bool | None = None
+
+
+class Breaker:
+    """One for all logins of a process; every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._changed = threading.Condition()
+        self._known: dict[bytes, _Known] = {}
+
+    def identity(self, *parts: str | bytes) -> bytes:
+        """Tells two credentials apart and says nothing else of them."""
+        digest = hmac.new(self._key, digestmod=hashlib.sha256)
+        for part in parts:
+            raw = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
+            digest.update(len(raw).to_bytes(8, "big") + raw)
+        return digest.digest()
+
+    def refuse_stopped(self, device: Device, identity: bytes, what: str) -> None:
+        """CredentialStopped if it is not to be tried there now."""
+        with self._changed:
+            known = self._known.get(identity)
+            if known is not None and device.name not in known.taken_by and known.stopped(time.monotonic()):
+                raise _stopped(device, known, what)
+
+    def any_stopped(self) -> bool:
+        """Whether it is worth asking `refuse_stopped`, which needs the credential's value."""
+        with self._changed:
+            now = time.monotonic()
+            return any(known.stopped(now) for known in self._known.values())
+
+    @contextlib.contextmanager
+    def trial(
+        self, device: Device, identity: bytes, what: str, *, deadline: float, given_up: Callable[[], bool]
+    ) -> Iterator[Trial]:
+        """Around one try, whose `taken` says what the device made of it.
+
+        Waits until this device may try; CredentialStopped when it may not, ConnectError when there is no time left.
+        """
+        known = self._enter(device, identity, what, deadline, given_up)
+        trial = Trial()
+        try:
+            yield trial
+        finally:
+            self._leave(device, known, trial.taken)
+
+    def _enter(
+        self, device: Device, identity: bytes, what: str, deadline: float, given_up: Callable[[], bool]
+    ) -> _Known:
+        with self._changed:
+            known = self._known.setdefault(identity, _Known())
+            while True:
+                now = time.monotonic()
+                if device.name not in known.taken_by and known.stopped(now):
+                    raise _stopped(device, known, what)
+                if len(known.refused_by) >= MOST_REFUSALS and not known.stopped(now):
+                    known.refused_by = known.refused_by[-1:]  # the time is over: one may try, and one refusal stops it
+                if known.free(device.name):
+                    known.trying += 1
+                    return known
+                if given_up() or now >= deadline:
+                    raise ConnectError(
+                        f"not tried yet: other devices have not answered to {what} so far",
+                        device=device.name,
+                        retryable=True,
+                        hint="A credential that has not worked yet is tried on two devices at a time. Try again.",
+                    )
+                self._changed.wait(min(_LOOK, deadline - now))
+
+    def _leave(self, device: Device, known: _Known, taken: bool | None) -> None:
+        with self._changed:
+            known.trying -= 1
+            if taken:
+                known.proven, known.refused_by = True, []
+                known.taken_by.add(device.name)
+            elif taken is False:
+                known.taken_by.discard(device.name)
+                known.refused_by = [name for name in known.refused_by if name != device.name] + [device.name]
+                if len(known.refused_by) >= MOST_REFUSALS:
+                    known.stopped_until = time.monotonic() + (_DOUBTED if known.proven else _STOPPED)
+                    known.proven = False
+            self._changed.notify_all()
+
+
+def _stopped(device: Device, known: _Known, what: str) -> CredentialStopped:
+    names = " and ".join(known.refused_by[-MOST_REFUSALS:])
+    left = max(1, round((known.stopped_until - time.monotonic()) / 60))
+    return CredentialStopped(
+        f"{what} was not tried here: {names} refused the same one, and trying on would lock the account",
+        device=device.name,
+        hint="Correct it in the inventory or where it refers to (that lifts this at once), give hosts that differ "
+        f"their own `credentials`, or wait {left} min.",
+    )
