@@ -59,7 +59,7 @@ async def test_help_is_asked_for_plain_words_only_and_never_behind_a_risky_comma
     with RunningNetwork([spec]) as network:
         inventory = write_inventory(network.ports, [spec], tmp_path)
         async with open_app(settings(tmp_path, inventory)) as app:
-            for under in ("show\nreload", "reload; x", "\x03"):
+            for under in ("reload; x", "show\x00", "\x03"):
                 with pytest.raises((InputError, PromptNotFound)):
                     await app.harvester.harvest("r1", under=[under])
             with pytest.raises(InputError, match="behind a read"):
