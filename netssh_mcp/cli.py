@@ -83,18 +83,21 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("--query", default="", help="JMESPath over the parsed rows")
     show.add_argument("--fields", default="", metavar="NAMES", help="comma list of columns to keep")
     show.add_argument("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="for each command (60)")
-    listing = command("list", _list, "List devices, groups, platforms or open sessions.")
+    listing = command("list", _list, "List devices, groups, platforms, open sessions or what the policy says.")
     listing.add_argument("targets", metavar="TARGETS", nargs="?", default="")
-    listing.add_argument("--view", choices=("devices", "groups", "platforms", "sessions"), default="devices")
+    listing.add_argument("--view", choices=("devices", "groups", "platforms", "sessions", "policy"), default="devices")
     inventory = command("inventory", _inventory, "Check or list the inventory.")
     inventory.add_argument("action", choices=("check", "list"))
+    rules = command("policy", _policy, "Check the policy file, explain a decision, or print an account for a platform.")
+    rules.add_argument("action", choices=("check", "explain", "device-account"))
+    rules.add_argument("words", metavar="WORD", nargs="*", help="explain DEVICE COMMAND; device-account PLATFORM")
     harvest = command("harvest", _harvest, "Compare a platform's table of commands with a live device's own `?` help.")
     harvest.add_argument("device", metavar="DEVICE")
     harvest.add_argument("--under", metavar="WORDS", action="append", default=[], help="the words behind these, too")
     harvest.add_argument("--pipes", metavar="COMMAND", default="show version", help="the pipes behind this read")
     platforms = command("platforms", _platforms, "List the platforms that can be used in an inventory.")
     platforms.add_argument("--schema", action="store_true", help="print the JSON schema of a device profile")
-    for sub in (show, listing, inventory, harvest, platforms):
+    for sub in (show, listing, inventory, rules, harvest, platforms):
         sub.add_argument("--json", action="store_true", help="print the structured result")
     audit = command("audit", _audit, "Check the hash chain of the audit file.")
     audit.add_argument("action", choices=("verify",))
@@ -109,8 +112,15 @@ def _common() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     files = common.add_argument_group("configuration, each also as NETSSH_<NAME> in the environment")
     files.add_argument("--inventory", metavar="FILE", type=Path, action="append", help="may be given more than once")
-    files.add_argument("--policy", metavar="FILE", type=Path, help="refused: this version reads no policy file")
+    files.add_argument("--policy", metavar="FILE", type=Path, help="what may be sent to which device: docs/policy.md")
     files.add_argument("--profiles", metavar="DIR", type=Path, help="your device profiles; they win over the shipped")
+    files.add_argument(
+        "--ssh-config",
+        metavar="FILE",
+        nargs="?",
+        const="on",
+        help="complete the inventory from this ssh_config, or ~/.ssh/config (write --ssh-config=FILE)",
+    )
     files.add_argument("--templates", metavar="DIR", type=Path, help="your TextFSM templates")
     files.add_argument("--audit", metavar="FILE", type=Path, help="where each command and its outcome is recorded")
     files.add_argument(
@@ -135,6 +145,7 @@ def settings(args: argparse.Namespace, *, inventory_required: bool = True) -> Se
     from netssh_mcp.knowledge.settings import Settings
 
     names = ("inventory", "policy", "profiles", "templates", "audit", "toolsets", "read_only", "host_keys")
+    names += ("ssh_config",)
     given = {name: getattr(args, name, None) for name in names}
     chosen = Settings.resolve(given, os.environ, inventory_required=inventory_required)
     runner.log_to_stderr(chosen.log_level, chosen.transport_log_level)
@@ -222,7 +233,8 @@ def _inventory(args: argparse.Namespace) -> int:
     from netssh_mcp.tools import render
 
     chosen = settings(args)
-    source = InventorySource(chosen.inventory, Profiles.load(chosen.profiles).platforms)
+    platforms = Profiles.load(chosen.profiles).platforms
+    source = InventorySource(chosen.inventory, platforms, ssh_config=chosen.ssh_config)
     if args.action == "check":
         print(check_report(source))
         return OK
@@ -231,6 +243,31 @@ def _inventory(args: argparse.Namespace) -> int:
         args, {"columns": list(COLUMNS), "rows": rows}, lambda listed: render.table(listed["columns"], listed["rows"])
     )
     return OK
+
+
+def _policy(args: argparse.Namespace) -> int:
+    from netssh_mcp.knowledge.profiles import Profiles
+    from netssh_mcp.services import policy_report as report
+    from netssh_mcp.tools import render
+
+    wanted = {"check": 0, "explain": 2, "device-account": 1}[args.action]
+    if len(args.words) != wanted:
+        raise InputError(f"policy {args.action} takes {wanted} words, not {len(args.words)}", hint=_POLICY_USAGE)
+    if args.action == "device-account":
+        chosen = settings(args, inventory_required=False)
+        print(report.device_account(Profiles.load(chosen.profiles), args.words[0]))
+        return OK
+    opened = report.open_wall(settings(args))
+    if args.action == "check":
+        result = opened.check()
+        _print(args, result, report.check_text)
+        return OK if not result["problem"] else USAGE
+    result = opened.explain(*args.words)
+    _print(args, result, render.document)
+    return OK if result["verdict"] == "allow" else FAILED
+
+
+_POLICY_USAGE = "policy check | policy explain DEVICE 'COMMAND' | policy device-account PLATFORM"
 
 
 def _harvest(args: argparse.Namespace) -> int:

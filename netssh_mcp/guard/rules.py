@@ -154,6 +154,7 @@ class Terms:
     destinations: tuple[tuple[tuple[Network, ...], str], ...] = ()
     max_seconds: float = _UNLIMITED
     rates: tuple[Counted, ...] = ()
+    per_call: tuple[tuple[str, int], ...] = ()  # ("devices", 20), as every rule has it; the wall counts them
     reveal: bool = False
     places: tuple[str, ...] = ()  # of all rules that hold for it
     clock: Clock = field(default_factory=Clock)
@@ -274,6 +275,12 @@ def terms(rules: Rules, held: Sequence[tuple[Rule, bool]], device: str, clock: C
         destinations=tuple((rule.destinations, rule.place) for rule in every if rule.destinations is not None),
         max_seconds=min((rule.max_seconds for rule in every if rule.max_seconds is not None), default=_UNLIMITED),
         rates=tuple(counted for rule in every for counted in _rates(rule, device)),
+        per_call=tuple(
+            (what, most)
+            for rule in every
+            for what, most in (("devices", rule.max_devices), ("commands", rule.max_commands))
+            if most is not None
+        ),
         reveal=_last([(rule.reveal, rule.place) for rule in sure], False, "")[0] is True
         and not any(rule.reveal is False for rule, known in held if not known),
         places=tuple(rule.place for rule in every),

@@ -150,6 +150,10 @@ class Wall:
                     hint="Ask in several calls.",
                 )
 
+    def scopes(self, inventory: Inventory) -> Sequence[tuple[Rule, frozenset[str] | None]]:
+        """Each rule with the names of its devices; None where its selector cannot be resolved."""
+        return self._sheet(inventory).scopes
+
     def may_connect(self, device: Device, address: str) -> bool:
         """Whether the wire may connect to this address for the device. Called in worker threads."""
         if not self._sheets:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -44,10 +45,11 @@ class Settings:
     inventory: tuple[Path, ...]
     known_hosts: tuple[Path, ...]  # all are read; the last is ours, where `tofu` adds keys
     spill: Path
-    policy: Path | None = None  # always None in this version: a file that would not be applied is refused
+    policy: Path | None = None
     profiles: Path | None = None
     templates: Path | None = None
     audit: Path | None = None
+    ssh_config: Path | None = None  # None: not read
     toolsets: tuple[str, ...] = TOOLSETS
     read_only: bool = False
     host_keys: Literal["strict", "tofu"] = "strict"
@@ -64,15 +66,16 @@ class Settings:
         InputError: an unknown argument or word, a path that is not there, or no inventory although one is required.
         """
         given = _Given(arguments, environ)
-        given.no_policy_yet()
         state = given.folder("XDG_STATE_HOME", ".local/state")
-        return cls(
+        found = cls(
             inventory=given.inventory(required=inventory_required),
             known_hosts=given.paths("known_hosts") or (given.home / ".ssh" / "known_hosts", state / "known_hosts"),
             spill=given.path("spill") or state / "outputs",
+            policy=given.existing("policy", Path.is_file, "file"),
             profiles=given.existing("profiles", Path.is_dir, "folder"),
             templates=given.existing("templates", Path.is_dir, "folder"),
             audit=given.path("audit") or state / "audit.jsonl",
+            ssh_config=given.ssh_config(),
             toolsets=given.toolsets(),
             read_only=given.flag("read_only"),
             host_keys=given.word("host_keys", _MODES, "strict"),
@@ -80,6 +83,8 @@ class Settings:
             log_level=given.word("log_level", _LEVELS, "warning"),
             transport_log_level=given.word("transport_log_level", _LEVELS, "error"),
         )
+        _apart(found)
+        return found
 
 
 class _Given:
@@ -93,15 +98,6 @@ class _Given:
         self._arguments = arguments
         self._environ = environ
         self.home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
-
-    def no_policy_yet(self) -> None:
-        """A policy file that would not be applied must not look as if it were: refused until it is read."""
-        path = self.existing("policy", Path.is_file, "file")
-        if path is not None:
-            raise InputError(
-                f"policy files are not read by this version, so {path} would not be applied",
-                hint="Start without it: the built-in policy allows reading only, on every device.",
-            )
 
     def folder(self, variable: str, otherwise: str) -> Path:
         """Our folder below an XDG base folder; the XDG specification says to ignore relative ones."""
@@ -119,6 +115,18 @@ class _Given:
         if found is None and required:
             raise InputError(f"there is no inventory: neither {usual[0]} nor {usual[1]} exists", hint=HOW_TO_BEGIN)
         return (found,) if found else ()
+
+    def ssh_config(self) -> Path | None:
+        """Off unless asked for: a path, or a word of truth for the user's own file."""
+        word = (self._texts("ssh_config", "") or ("off",))[0].lower()
+        path = self.path("ssh_config") if word not in _TRUTH else None
+        if _TRUTH.get(word):
+            path = self.home / ".ssh" / "config"
+        if path is not None and not path.is_file():
+            raise InputError(
+                f"{self._origin('ssh_config')}: there is no file {path}", hint="Correct the path or leave it out."
+            )
+        return path
 
     def existing(self, name: str, is_there: Callable[[Path], bool], what: str) -> Path | None:
         path = self.path(name)
@@ -200,3 +208,26 @@ class _Given:
         if text == "~" or text.startswith("~/"):
             return self.home / text[2:]
         return Path.cwd() / text
+
+
+def _apart(settings: Settings) -> None:
+    """What we write may not be one of the files that decide: a tool's output would become a rule."""
+    deciding = {"inventory": settings.inventory, "known_hosts": settings.known_hosts}
+    deciding["policy"] = (settings.policy,) if settings.policy else ()
+    deciding["ssh_config"] = (settings.ssh_config,) if settings.ssh_config else ()
+    for name, path in (("audit", settings.audit), ("spill", settings.spill)):
+        for other, files in deciding.items():
+            if path is not None and any(_same(path, file) for file in files):
+                raise InputError(
+                    f"{name} and {other} are the same file, {path}: the server writes the one and obeys the other",
+                    hint=f"Give another path with --{name} or {_ENVIRONMENT}{name.upper()}.",
+                )
+
+
+def _same(one: Path, other: Path) -> bool:
+    """By name, through links, or as the same file on disk."""
+    if os.path.realpath(one) == os.path.realpath(other):
+        return True
+    with contextlib.suppress(OSError):
+        return one.samefile(other)
+    return False

@@ -13,6 +13,7 @@ import anyio
 
 from netssh_mcp.errors import NetsshError
 from netssh_mcp.guard.audit import Audit
+from netssh_mcp.guard.wall import PolicySource, Wall
 from netssh_mcp.knowledge.inventory import Device, InventorySource
 from netssh_mcp.knowledge.parsing import Parsers
 from netssh_mcp.knowledge.profiles import Profile, Profiles
@@ -22,6 +23,7 @@ from netssh_mcp.services.devices import Devices
 from netssh_mcp.services.harvest import Harvester
 from netssh_mcp.services.jobs import Jobs
 from netssh_mcp.services.outputs import Outputs
+from netssh_mcp.services.policy_view import fitting
 from netssh_mcp.sessions.pool import Closeable, Pool
 from netssh_mcp.wire.turn import Connection, Turn
 
@@ -48,15 +50,17 @@ class App:
 async def open_app(settings: Settings) -> AsyncIterator[App]:
     """Open the audit file and the services; on leaving, end the jobs and close every session, in bounded time."""
     profiles = Profiles.load(settings.profiles)
-    inventory = InventorySource(settings.inventory, profiles.platforms)
+    inventory = InventorySource(settings.inventory, profiles.platforms, ssh_config=settings.ssh_config)
     outputs = Outputs(cap=settings.output_cap, spill_dir=settings.spill)
-    pool = Pool(_opener(settings), byte_limit=BYTE_LIMIT)
     failure: NetsshError | None = None
     with contextlib.ExitStack() as stack:
         stack.callback(outputs.close)
         audit = Audit(settings.audit) if settings.audit else None
         assert audit is not None
         stack.callback(audit.close)
+        wall = Wall(PolicySource(settings.policy, tell=audit.record_event, doubts=fitting(inventory, profiles)))
+        wall.source.current()  # a bad rule ends the start
+        pool = Pool(_Open(settings, wall), byte_limit=BYTE_LIMIT)
         async with anyio.create_task_group() as tasks:
             jobs = Jobs(tasks)
             tasks.start_soon(pool.sweep)
@@ -68,10 +72,11 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
                 outputs=outputs,
                 parsers=Parsers(settings.templates),
                 audit=audit,
+                wall=wall,
             )
             harvester = Harvester(inventory=inventory, profiles=profiles, pool=pool, audit=audit)
             try:
-                yield App(settings, commands, Devices(inventory, profiles, pool), outputs, jobs, pool, harvester)
+                yield App(settings, commands, Devices(inventory, profiles, pool, wall), outputs, jobs, pool, harvester)
             except NetsshError as error:
                 failure = error  # raised outside: a task group would wrap it
             finally:
@@ -82,15 +87,12 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         raise failure
 
 
-def _opener(settings: Settings) -> _Open:
-    return _Open(settings)
-
-
 class _Open:
     """Opens connections; the wire, with Netmiko and Paramiko behind it, is imported by the first one."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, wall: Wall) -> None:
         self._settings = settings
+        self._wall = wall
         self._lock = threading.Lock()  # the first connections come from several threads
         self._opener: Opener | None = None
 
@@ -101,7 +103,9 @@ class _Open:
                 from netssh_mcp.wire.opener import Opener  # noqa: PLC0415
 
                 files = self._settings.known_hosts
-                self._opener = Opener(HostKeys(self._settings.host_keys, files[:-1], files[-1]))
+                self._opener = Opener(
+                    HostKeys(self._settings.host_keys, files[:-1], files[-1]), allowed=self._wall.may_connect
+                )
             return self._opener
 
     def __call__(self, hops: Sequence[Device], profile: Profile, *, turn: Turn, byte_limit: int) -> Connection:

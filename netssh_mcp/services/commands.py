@@ -25,6 +25,7 @@ from netssh_mcp.errors import (
 from netssh_mcp.guard import policy
 from netssh_mcp.guard.audit import Audit
 from netssh_mcp.guard.policy import Grant
+from netssh_mcp.guard.wall import Wall
 from netssh_mcp.knowledge.inventory import Device, Inventory, InventorySource
 from netssh_mcp.knowledge.parsing import Parsed, Parsers, check_query, query_rows, select_fields
 from netssh_mcp.knowledge.profiles import Profiles
@@ -52,9 +53,10 @@ class Ask:
     timeout: float
     cap: int
 
-    def timeout_for(self, device: Device) -> float:
-        """Seconds a command may take on this device."""
-        return device.timeout if self.timeout == _DEFAULT_TIMEOUT else self.timeout
+    def timeout_for(self, grant: Grant) -> float:
+        """Seconds the command may take: what was asked for or is the device's own, within the operator's limit."""
+        asked = grant.device.timeout if self.timeout == _DEFAULT_TIMEOUT else self.timeout
+        return min(asked, grant.terms.max_seconds)
 
 
 class Commands:
@@ -70,6 +72,7 @@ class Commands:
         outputs: Outputs,
         parsers: Parsers,
         audit: Audit,
+        wall: Wall,
     ) -> None:
         self._inventory = inventory
         self._profiles = profiles
@@ -78,6 +81,7 @@ class Commands:
         self._outputs = outputs
         self._parsers = parsers
         self._audit = audit
+        self._wall = wall
 
     async def show(
         self,
@@ -108,7 +112,7 @@ class Commands:
             raise
         if not done:
             self._jobs.give_out(job)
-        return _result(job, inventory.problem)
+        return _result(job, "\n".join(text for text in (inventory.problem, self._wall.problem) if text))
 
     def _rows(self, inventory: Inventory, targets: str, commands: Sequence[str]) -> list[Row]:
         if not commands:
@@ -119,6 +123,11 @@ class Commands:
                 f"{len(devices)} devices times {len(commands)} commands are more than {_MOST_ROWS} rows",
                 hint="Narrow `targets`, or ask in several calls.",
             )
+        try:
+            self._wall.check_call(inventory, devices, len(commands))
+        except NetsshError as error:
+            self._refused(f"{len(devices)} devices", "; ".join(commands), error)
+            raise
         return [Row(device, self._profiles.get(device.platform), command) for device in devices for command in commands]
 
     # -- the work of a job ---------------------------------------------------------------------------------------
@@ -162,7 +171,7 @@ class Commands:
             await job.finish(row, answer)
 
     async def _row(self, inventory: Inventory, ask: Ask, row: Row) -> dict[str, Any]:
-        grant = self._granted(row, ask)
+        grant = self._granted(inventory, row, ask)
         hops = inventory.way(row.device)
         row.facts["retried"] = False
         try:
@@ -179,20 +188,20 @@ class Commands:
                 lost.hint = again.hint or lost.hint
                 raise lost from again
 
-    def _granted(self, row: Row, ask: Ask) -> Grant:
+    def _granted(self, inventory: Inventory, row: Row, ask: Ask) -> Grant:
         try:
-            grant = policy.decide(row.device, row.profile, row.command)
+            grant = self._wall.decide(inventory, row.device, row.profile, row.command)
+            self._wall.count(grant)
         except NetsshError as error:
-            self._audit.record_decision(
-                device=row.device.name,
-                command=row.command[:500],
-                command_class="",
-                verdict="deny",
-                rule=error.message[:300],
-            )
+            self._refused(row.device.name, row.command, error)
             raise
         row.command = grant.command
         return policy.with_json(grant, by_name=ask.parse == "json") if ask.parse in ("auto", "json") else grant
+
+    def _refused(self, device: str, command: str, error: NetsshError) -> None:
+        self._audit.record_decision(
+            device=device, command=command[:500], command_class="", verdict="deny", rule=error.message[:300]
+        )
 
     async def _sent(self, hops: tuple[Device, ...], grant: Grant, ask: Ask, row: Row) -> dict[str, Any]:
         decision = self._allowed(grant, row)
@@ -216,7 +225,7 @@ class Commands:
         self, lease: Lease, grant: Grant, decision: str, ask: Ask, row: Row
     ) -> tuple[Reply, Parsed, Grant]:
         """The command's output, parsed. Where the device's JSON was asked for and there is none, the text instead."""
-        text = policy.decide(row.device, row.profile, row.command) if grant.json and ask.parse == "auto" else None
+        text = policy.as_text(grant) if grant.json and ask.parse == "auto" else None
         try:
             reply = await self._run(lease, grant, decision, ask, row)
         except CommandRejected:
@@ -246,7 +255,7 @@ class Commands:
         began = time.monotonic()
         try:
             reply = await lease.session.run(
-                grant, timeout=ask.timeout_for(row.device), turn=row.turn, limiter=self._pool.threads
+                grant, timeout=ask.timeout_for(grant), turn=row.turn, limiter=self._pool.threads
             )
         except NetsshError as error:
             seconds = time.monotonic() - began

@@ -42,17 +42,21 @@ async def list_devices(
     *,
     targets: Annotated[str, Field(description="Which devices, as in `show`; empty for all.")] = "",
     view: Annotated[
-        Literal["devices", "groups", "platforms", "sessions"],
+        Literal["devices", "groups", "platforms", "sessions", "policy"],
         Field(
-            description="devices: the inventory; groups; platforms: what we can talk to; sessions: open SSH sessions."
+            description="devices: the inventory; groups; platforms: what we can talk to; sessions: open SSH sessions; "
+            "policy: what may be sent to each device, under which limits."
         ),
     ] = "devices",
+    command: Annotated[
+        str, Field(description="With view=policy: would this be sent, why, by which rule, and in which full form.")
+    ] = "",
 ) -> CallToolResult:
-    """The inventory, in columns: which devices there are, their platforms, groups and data, and open sessions.
+    """The inventory, in columns: devices, their platforms, groups and data, open sessions, and what policy allows.
 
     Names, groups and data found here are what `targets` of the other tools selects by. Reads only; contacts no device.
     """
-    result = app(ctx).devices.list(targets, view)
+    result = app(ctx).devices.list(targets, view, command)
     return answer(result, render.document)
 
 

@@ -70,7 +70,7 @@ ROW = shape(
     retried=FLAG,
     ms=shape("", queue=NUMBER, connect=NUMBER, exec=NUMBER, parse=NUMBER),
 )
-PROBLEM = said(STRING, "what is wrong with the inventory")
+PROBLEM = said(STRING, "what is wrong with the inventory or the policy file")
 
 SHOW = shape(
     "requested ok failed rows",

@@ -145,8 +145,8 @@ class FakeApp:
             self.asked = {"targets": targets, "commands": commands, **rest}
             return await self.show(**self.asked)
 
-        def listed(targets: str, view: str) -> dict[str, Any]:
-            self.asked = {"targets": targets, "view": view}
+        def listed(targets: str, view: str, command: str) -> dict[str, Any]:
+            self.asked = {"targets": targets, "view": view, "command": command}
             return self.devices_result
 
         def read(output_id: str, **asked: object) -> dict[str, Any]:

@@ -173,9 +173,29 @@ def test_a_value_that_is_not_text_is_an_error(inventory: Path, environ: dict[str
         Settings.resolve({"policy": 1.5}, environ)
 
 
-def test_a_policy_file_is_refused_as_long_as_it_would_not_be_applied(tmp_path: Path) -> None:
+def test_a_policy_file_comes_from_the_flag_or_the_variable_and_must_be_there(tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
-    policy.write_text("deny: [show running-config]")
+    policy.write_text("version: 1\n")
     for arguments, environ in (({"policy": policy}, {}), ({}, {"NETSSH_POLICY": str(policy)})):
-        with pytest.raises(InputError, match="would not be applied"):
-            Settings.resolve(arguments, {"HOME": str(tmp_path), **environ}, inventory_required=False)
+        found = Settings.resolve(arguments, {"HOME": str(tmp_path), **environ}, inventory_required=False)
+        assert found.policy == policy
+
+
+@pytest.mark.parametrize("ours", ["audit", "spill"])
+@pytest.mark.parametrize("theirs", ["inventory", "policy", "known_hosts"])
+@pytest.mark.parametrize("how", ["same", "symlink", "hardlink", "dots"])
+def test_what_the_server_writes_is_never_a_file_that_it_obeys(tmp_path: Path, ours: str, theirs: str, how: str) -> None:
+    deciding, writing = tmp_path / "deciding", tmp_path / "writing"
+    deciding.write_text("version: 1\n")
+    match how:
+        case "same":
+            writing = deciding
+        case "symlink":
+            writing.symlink_to(deciding)
+        case "hardlink":
+            writing.hardlink_to(deciding)
+        case _:
+            (tmp_path / "folder").mkdir()
+            writing = tmp_path / "folder" / ".." / "deciding"
+    with pytest.raises(InputError, match=f"{ours} and {theirs} are the same file"):
+        Settings.resolve({ours: writing, theirs: deciding}, {"HOME": str(tmp_path)}, inventory_required=False)
