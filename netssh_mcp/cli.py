@@ -144,8 +144,8 @@ def settings(args: argparse.Namespace, *, inventory_required: bool = True) -> Se
     from netssh_mcp import runner
     from netssh_mcp.knowledge.settings import Settings
 
-    names = ("inventory", "policy", "profiles", "templates", "audit", "toolsets", "read_only", "host_keys")
-    names += ("ssh_config",)
+    files = ("inventory", "policy", "profiles", "templates", "audit", "ssh_config")
+    names = (*files, "toolsets", "read_only", "host_keys")
     given = {name: getattr(args, name, None) for name in names}
     chosen = Settings.resolve(given, os.environ, inventory_required=inventory_required)
     runner.log_to_stderr(chosen.log_level, chosen.transport_log_level)

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge import selectors
@@ -21,7 +21,10 @@ from netssh_mcp.knowledge.secrets import Secret
 from netssh_mcp.knowledge.settings import HOW_TO_BEGIN
 from netssh_mcp.knowledge.vault import Vault
 
-HostKeyMode = Literal["strict", "tofu", "accept_any", ""]
+if TYPE_CHECKING:
+    from netssh_mcp.knowledge.ssh_hosts import SshHosts
+
+HostKeyMode = Literal["strict", "tofu", "pinned", "accept_any", ""]
 Platforms = Mapping[str, str]  # every name that an inventory may use -> the platform's own name
 
 _log = logging.getLogger(__name__)
@@ -85,6 +88,7 @@ class Device:
     max_sessions: int = 2
     host_keys: HostKeyMode = ""
     host_key: str = ""
+    legacy: bool = False
     proxy_command: ProxyCommand | None = None
     host_key_alias: str = ""
     known_hosts: tuple[Path, ...] = ()
@@ -165,8 +169,12 @@ class InventorySource:
         paths: Sequence[Path],
         platforms: Callable[[], Platforms] | Platforms | AbstractSet[str],
         vault: Vault | None = None,
+        *,
+        ssh_config: Path | None = None,
     ) -> None:
         self.paths = tuple(paths)
+        self.ssh_config = ssh_config  # None: not used, whatever is in the user's home
+        self._ssh_files: tuple[Path, ...] = (ssh_config,) if ssh_config else ()
         self.vault = vault or Vault()
         self._platforms = platforms
         self._seen: _Stamps = ()
@@ -179,21 +187,40 @@ class InventorySource:
         """
         if not self.paths:
             raise InputError("there is no inventory, so there are no devices", hint=f"{HOW_TO_BEGIN} Then start again.")
-        stamps = tuple(_stamp(path) for path in self.paths)  # before reading: an edit meanwhile is seen next time
+        stamps = self._stamps()  # before reading: an edit meanwhile is seen next time
         last = self._inventory
         if last is not None and stamps == self._seen:
             return last
         from netssh_mcp.knowledge.inventory_file import load  # noqa: PLC0415 - see the top
 
         try:
-            now = load(self.paths, self._allowed(), self.vault)
+            ssh = self._ssh_hosts()
+            now = load(self.paths, self._allowed(), self.vault, ssh)
         except InputError as error:
             if last is None:
                 raise
             now = replace(last, problem=f"The inventory as it was before is still in use. {error}")
-            _log.warning("%s", now.problem)
+            if now.problem != last.problem:
+                _log.warning("%s", now.problem)
+            if self.ssh_config is not None:
+                stamps = ()  # the file that is broken may be one that it includes: look again each time
+        if stamps and len(stamps) != len(self.paths) + len(self._ssh_files):
+            stamps = self._stamps()  # what is included is known now
         self._inventory, self._seen = now, stamps
         return now
+
+    def _stamps(self) -> _Stamps:
+        return tuple(_stamp(path) for path in (*self.paths, *self._ssh_files))
+
+    def _ssh_hosts(self) -> SshHosts | None:
+        if self.ssh_config is None:
+            return None
+        from netssh_mcp.knowledge.ssh_config import SshConfig  # noqa: PLC0415 - as inventory_file
+        from netssh_mcp.knowledge.ssh_hosts import SshHosts  # noqa: PLC0415
+
+        config = SshConfig.read(self.ssh_config)
+        self._ssh_files = config.files
+        return SshHosts(config)
 
     def _allowed(self) -> Platforms:
         allowed = self._platforms() if callable(self._platforms) else self._platforms

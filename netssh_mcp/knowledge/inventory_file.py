@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from netssh_mcp.errors import InputError
-from netssh_mcp.knowledge.inventory import Credential, Device, Inventory
+from netssh_mcp.knowledge.inventory import Credential, Device, Inventory, ProxyCommand
 from netssh_mcp.knowledge.inventory_schema import (
     CredentialSet,
     Defaults,
@@ -23,6 +23,7 @@ from netssh_mcp.knowledge.inventory_schema import (
     misnamed,
 )
 from netssh_mcp.knowledge.secrets import Secret
+from netssh_mcp.knowledge.ssh_hosts import SshHosts
 from netssh_mcp.knowledge.vault import Vault
 from netssh_mcp.knowledge.yaml_lines import Document, Problem, read
 
@@ -32,15 +33,21 @@ _HINT: Final = "Correct the file; it is read again at the next call. `netssh-mcp
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def load(paths: Sequence[Path], platforms: Mapping[str, str], vault: Vault) -> Inventory:
+def load(paths: Sequence[Path], platforms: Mapping[str, str], vault: Vault, ssh: SshHosts | None = None) -> Inventory:
     """The inventory of the files, later ones winning per host and group. InputError lists up to 10 problems."""
     problems: list[Problem] = []
-    inventory = _loaded(paths, platforms, vault, problems)
+    inventory = _loaded(paths, platforms, vault, ssh, problems)
     _raise(problems)  # here, where no local holds what a file has in plain text
     return inventory
 
 
-def _loaded(paths: Sequence[Path], platforms: Mapping[str, str], vault: Vault, problems: list[Problem]) -> Inventory:
+def _loaded(
+    paths: Sequence[Path],
+    platforms: Mapping[str, str],
+    vault: Vault,
+    ssh: SshHosts | None,
+    problems: list[Problem],
+) -> Inventory:
     documents = [read(path) for path in paths]
     tops = [_Check(document, problems).top() for document in documents]
     groups = {name: None for top in tops for name in top.groups}  # a set that keeps the order
@@ -55,7 +62,7 @@ def _loaded(paths: Sequence[Path], platforms: Mapping[str, str], vault: Vault, p
         merged.add(top, _Check(document, problems, known))
     if not hosts and not problems:
         problems.append(Problem(paths[-1], 1, "there are no hosts; begin with `hosts:`, see inventory.example.yaml"))
-    return Inventory({}, {}) if problems else _Inherited(merged, problems).inventory()
+    return Inventory({}, {}) if problems else _Inherited(merged, problems, ssh).inventory()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +142,10 @@ class _Inherited:
     """Devices from entries: the host's own value, else its groups' in order (a group's own groups behind it), else
     the defaults'; `data` so for each of its keys. This is Nornir's rule."""
 
-    def __init__(self, merged: _Merged, problems: list[Problem]) -> None:
+    def __init__(self, merged: _Merged, problems: list[Problem], ssh: SshHosts | None) -> None:
         self._merged = merged
         self._problems = problems
+        self._ssh = ssh
         self._ancestors: dict[str, tuple[str, ...]] = {}
 
     def inventory(self) -> Inventory:
@@ -148,12 +156,26 @@ class _Inherited:
         lineages = {name: self._lineage(entry.spec.groups) for name, entry in entries.items()}
         values = {name: self._values(entry, lineages[name]) for name, entry in entries.items()}
         withheld = frozenset(secret.variable for held in values.values() for secret in _secrets(held)) - {""}
-        devices = {name: self._device(name, lineages[name], values, withheld) for name in entries}
+        hidden = self._hidden(values)
+        every = {**values, **hidden}
+        devices = {name: self._device(name, lineages[name], every, withheld) for name in entries}
+        hops = {name: self._device(name, (), every, withheld) for name in hidden}
         members = {
             group: tuple(name for name, lineage in lineages.items() if group in lineage)
             for group in self._merged.groups
         }
-        return Inventory(MappingProxyType(devices), MappingProxyType(members))
+        doubts = self._ssh.doubts if self._ssh else ()
+        return Inventory(
+            MappingProxyType(devices), MappingProxyType(members), hops=MappingProxyType(hops), doubts=doubts
+        )
+
+    def _hidden(self, values: Mapping[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+        """The jump hosts that only ssh_config names."""
+        try:
+            return self._ssh.hops(values) if self._ssh else {}
+        except InputError as error:
+            self._problems.append(Problem(self._ssh.config.files[0] if self._ssh else Path(), 1, str(error)))
+            return {}
 
     def _group_loops(self) -> None:
         groups = self._merged.groups
@@ -188,6 +210,12 @@ class _Inherited:
         sets = _credentials(values)
         if sets and all(each.username for each in sets):
             values.setdefault("username", sets[0].username)
+        alias = values.pop("ssh_config", entry.name)
+        if self._ssh and alias:
+            try:
+                values = self._ssh.completed(str(alias), values)
+            except InputError as error:
+                self._problems.append(entry.problem(str(error)))
         for key in ("platform", "username"):
             if key not in values:
                 text = f"there is no {key}; give it here, in one of the host's groups or in defaults"
@@ -208,10 +236,12 @@ class _Inherited:
     def _way(self, name: str, values: Mapping[str, dict[str, object]]) -> tuple[str, ...]:
         """The whole way to a host: its hops, before them what its first hop needs, and so on."""
         hops = _hops(values[name])
-        while hops:
+        while hops and all(hop in values for hop in hops):
             if name in hops or len(set(hops)) != len(hops):
                 text = f"the way {' -> '.join((*hops, name))} is a loop; `jump: []` at a host ends what it inherits"
-                self._problems.append(self._merged.hosts[name].problem(text, "jump"))
+                entry = self._merged.hosts.get(name)
+                where = self._ssh.config.files[0] if self._ssh else Path()
+                self._problems.append(entry.problem(text, "jump") if entry else Problem(where, 1, text))
                 return ()
             before = _hops(values[hops[0]])
             if not before:
@@ -261,7 +291,12 @@ def _secrets(values: Mapping[str, object]) -> Iterator[Secret]:
 
 
 def _withholding(values: Mapping[str, Any], withheld: frozenset[str]) -> dict[str, Any]:
-    return {key: value.withholding(withheld) if isinstance(value, Secret) else value for key, value in values.items()}
+    def held(value: Any) -> Any:  # noqa: ANN401 - a value of any key
+        if isinstance(value, ProxyCommand):
+            return replace(value, withheld=withheld)
+        return value.withholding(withheld) if isinstance(value, Secret) else value
+
+    return {key: held(value) for key, value in values.items()}
 
 
 def _raise(problems: Iterable[Problem]) -> None:

@@ -25,6 +25,7 @@ from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.knowledge.secrets import Secret
 from netssh_mcp.knowledge.selectors import OPERATORS
+from netssh_mcp.knowledge.ssh_words import plain_words
 from netssh_mcp.knowledge.vault import Vault
 
 NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/@+-]{0,127}")  # what needs no quotes in a selector
@@ -97,9 +98,21 @@ def _pin(value: str) -> str:
     return value
 
 
+def _not_for_many(value: str) -> str:
+    if value == "accept_any":
+        raise ValueError("accept_any checks nothing, so it is for single hosts: give it at the host")
+    return value
+
+
 def _address(value: str) -> str:
     if not _HOST.fullmatch(value):
         raise ValueError("must be a host name or an address: no spaces, no @ or /, no leading -")
+    return value
+
+
+def _alias(value: str) -> str:
+    if value and not plain_words([value]):
+        raise ValueError('must be a name as ssh takes it on its command line, or "" to leave ssh_config out')
     return value
 
 
@@ -122,6 +135,7 @@ def _nothing(value: object) -> object:
     return {} if value is None else value
 
 
+HostKeyMode = Literal["strict", "tofu", "pinned", "accept_any"]
 _Seconds = Annotated[float, BeforeValidator(_fraction), Field(gt=0, le=604_800)]
 _SecondsOrOff = Annotated[float, BeforeValidator(_fraction), Field(ge=0, le=604_800)]
 _Secret = Annotated[Secret | None, PlainValidator(_secret)]
@@ -173,7 +187,7 @@ class Defaults(_Strict):
     keepalive: _SecondsOrOff = 0.0
     idle_timeout: _Seconds = 0.0
     max_sessions: Annotated[int, Field(ge=1, le=64)] = 0
-    host_keys: Literal["strict", "tofu", "accept_any"] = "strict"
+    host_keys: Annotated[HostKeyMode, AfterValidator(_not_for_many)] = "strict"
 
 
 class Group(Defaults):
@@ -186,7 +200,10 @@ class Host(Group):
     """A host."""
 
     hostname: Annotated[str, AfterValidator(_address)] = ""
+    host_keys: HostKeyMode = "strict"
+    legacy: bool = False
     host_key: Annotated[str, AfterValidator(_pin)] = ""
+    ssh_config: Annotated[str, AfterValidator(_alias)] = ""
 
 
 class File(_Strict):

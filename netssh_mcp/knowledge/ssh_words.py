@@ -118,4 +118,4 @@ def hop(written: str) -> tuple[str, str, int | None]:
 
 def plain_words(values: Sequence[str]) -> bool:
     """Whether a shell would take each of these for a word and nothing else."""
-    return all(re.fullmatch(r"[A-Za-z0-9_.:%@+,/=][A-Za-z0-9_.:%@+,/=-]*", value) for value in values)
+    return all(re.fullmatch(r"[A-Za-z0-9_.:%@+][A-Za-z0-9_.:%@+-]*", value) for value in values)

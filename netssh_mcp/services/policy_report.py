@@ -11,7 +11,7 @@ from typing import Any
 from netssh_mcp.errors import InputError
 from netssh_mcp.guard import device_account as accounts
 from netssh_mcp.guard.rules import Rule
-from netssh_mcp.guard.wall import PolicySource, Wall
+from netssh_mcp.guard.wall import PolicySource, Wall, unknown_words
 from netssh_mcp.knowledge.inventory import InventorySource
 from netssh_mcp.knowledge.profiles import Profiles
 from netssh_mcp.knowledge.settings import Settings
@@ -77,7 +77,10 @@ class Report:
     def _doubts(self, path: Path) -> Iterator[str]:
         if path.parent.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not path.parent.stat().st_mode & stat.S_ISVTX:
             yield f"{path.parent} can be written by others, who could put another file in its place; chmod go-w it"
-        scopes = self.wall.scopes(self.inventory.current())
+        inventory = self.inventory.current()
+        for place, text in unknown_words(self.wall.source.current(), inventory, self.profiles.get, sure=False):
+            yield f"{place}: {text}"
+        scopes = self.wall.scopes(inventory)
         for rule, names in scopes:
             if names is None:
                 continue  # among the wall's problems, below
