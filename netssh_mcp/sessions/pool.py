@@ -14,7 +14,7 @@ from typing import Protocol
 import anyio
 import anyio.to_thread
 
-from netssh_mcp.errors import AuthenticationFailed, NetsshError
+from netssh_mcp.errors import AuthenticationFailed, CredentialStopped, NetsshError
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.sessions.session import Session, in_thread
@@ -246,7 +246,7 @@ class Pool:
     async def _note(self, error: AuthenticationFailed, hops: Sequence[Device]) -> None:
         """The device that refused is not asked again with the same credentials."""
         account = next((self._account(hop) for hop in hops if hop.name == error.device), None)
-        if account is not None and not error.retryable:
+        if account is not None and not error.retryable and not isinstance(error, CredentialStopped):
             account.accepted, account.refused, account.refused_at = False, error, time.monotonic()
             account.tried = await self._digest(account.device)
 
@@ -277,7 +277,7 @@ class Pool:
 
         def digest() -> bytes:
             try:
-                values = [secret.reveal() for _, secret in sorted(device.secrets.items())]
+                values = [secret.reveal() for each in device.sets() for _, secret in sorted(each.secrets.items())]
             except NetsshError:
                 return b""
             return hmac.digest(self._key, "\0".join(values).encode(), "sha256")

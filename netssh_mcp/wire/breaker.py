@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from netssh_mcp.errors import ConnectError, CredentialStopped
+from netssh_mcp.errors import AuthenticationFailed, ConnectError, CredentialStopped
 from netssh_mcp.knowledge.inventory import Device
 
 MOST_REFUSALS = 2
@@ -33,6 +33,7 @@ class _Known:
     trying: int = 0
     stopped_until: float = 0.0
     taken_by: set[str] = field(default_factory=set)
+    refused_at: dict[Device, float] = field(default_factory=dict)
 
     def stopped(self, now: float) -> bool:
         return len(self.refused_by) >= MOST_REFUSALS and now < self.stopped_until
@@ -57,6 +58,7 @@ class Breaker:
         self._key = secrets.token_bytes(32)
         self._changed = threading.Condition()
         self._known: dict[bytes, _Known] = {}
+        self._preferred: dict[str, Device] = {}
 
     def identity(self, *parts: str | bytes) -> bytes:
         """Tells two credentials apart and says nothing else of them."""
@@ -66,18 +68,28 @@ class Breaker:
             digest.update(len(raw).to_bytes(8, "big") + raw)
         return digest.digest()
 
+    def in_order(self, device: Device) -> tuple[Device, ...]:
+        """The device's credential sets, the one that it has taken before first."""
+        sets = device.sets()
+        taken = self._preferred.get(device.name)
+        return (taken, *(each for each in sets if each != taken)) if taken in sets else sets
+
+    def prefer(self, device: Device, taken: Device) -> None:
+        """The device has taken this one of its sets."""
+        self._preferred[device.name] = taken
+
     def refuse_stopped(self, device: Device, identity: bytes, what: str) -> None:
         """CredentialStopped if it is not to be tried there now."""
         with self._changed:
             known = self._known.get(identity)
-            if known is not None and device.name not in known.taken_by and known.stopped(time.monotonic()):
-                raise _stopped(device, known, what)
+            if known is not None:
+                _refuse(device, known, what, time.monotonic())
 
     def any_stopped(self) -> bool:
         """Whether it is worth asking `refuse_stopped`, which needs the credential's value."""
         with self._changed:
             now = time.monotonic()
-            return any(known.stopped(now) for known in self._known.values())
+            return any(known.stopped(now) or known.refused_at for known in self._known.values())
 
     @contextlib.contextmanager
     def trial(
@@ -101,8 +113,7 @@ class Breaker:
             known = self._known.setdefault(identity, _Known())
             while True:
                 now = time.monotonic()
-                if device.name not in known.taken_by and known.stopped(now):
-                    raise _stopped(device, known, what)
+                _refuse(device, known, what, now)
                 if len(known.refused_by) >= MOST_REFUSALS and not known.stopped(now):
                     known.refused_by = known.refused_by[-1:]  # the time is over: one may try, and one refusal stops it
                 if known.free(device.name):
@@ -123,13 +134,28 @@ class Breaker:
             if taken:
                 known.proven, known.refused_by = True, []
                 known.taken_by.add(device.name)
+                known.refused_at.pop(device, None)
             elif taken is False:
                 known.taken_by.discard(device.name)
+                known.refused_at[device] = time.monotonic()
                 known.refused_by = [name for name in known.refused_by if name != device.name] + [device.name]
                 if len(known.refused_by) >= MOST_REFUSALS:
                     known.stopped_until = time.monotonic() + (_DOUBTED if known.proven else _STOPPED)
                     known.proven = False
             self._changed.notify_all()
+
+
+def _refuse(device: Device, known: _Known, what: str, now: float) -> None:
+    since = known.refused_at.get(device)
+    if since is not None and now - since < _STOPPED:
+        raise AuthenticationFailed(
+            f"{what} was not tried again: it was refused {max(1, round((now - since) / 60))} min ago",
+            device=device.name,
+            hint="Correct the credentials in the inventory or where they refer to (that lifts this at once), or wait "
+            f"{max(1, round((_STOPPED - now + since) / 60))} min; trying on would lock the account.",
+        )
+    if device.name not in known.taken_by and known.stopped(now):
+        raise _stopped(device, known, what)
 
 
 def _stopped(device: Device, known: _Known, what: str) -> CredentialStopped:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import paramiko
 
-from netssh_mcp.errors import AuthenticationFailed
+from netssh_mcp.errors import AuthenticationFailed, CredentialStopped
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.wire.breaker import Breaker
 from netssh_mcp.wire.keys import MOST_KEYS, Unusable, agent_keys, file_keys
@@ -90,7 +90,8 @@ def authenticate(
         with breaker.trial(device, identity, _what(device), deadline=deadline, given_up=given_up) as trial:
             transport.auth_timeout = max(0.1, deadline - time.monotonic())
             outcome = _tried(device, transport, offer)
-            trial.taken = True if outcome.entered else False if outcome.weighed else None
+            outcome.silent = outcome.silent or (given_up() and not outcome.entered)  # our own end of it is no verdict
+            trial.taken = True if outcome.entered else False if outcome.weighed and not outcome.silent else None
     finally:
         offer.close()
     if outcome.silent:
@@ -114,6 +115,19 @@ def refuse_stopped(device: Device, breaker: Breaker) -> None:
         raise _not_usable(device, offer)
     offer.close()
     breaker.refuse_stopped(device, breaker.identity("login", device.username, *offer.parts()), _what(device))
+
+
+def none_taken(refused: Sequence[AuthenticationFailed]) -> AuthenticationFailed:
+    """What to say when a device has taken none of its credential sets."""
+    if len(refused) == 1:
+        return refused[0]
+    stopped = next((error for error in refused if isinstance(error, CredentialStopped)), None)
+    kind, hint = (CredentialStopped, stopped.hint) if stopped is not None else (AuthenticationFailed, refused[-1].hint)
+    return kind(
+        f"none of {len(refused)} credential sets was taken: {'; '.join(error.message for error in refused)}",
+        device=refused[0].device,
+        hint=hint,
+    )
 
 
 def _what(device: Device) -> str:

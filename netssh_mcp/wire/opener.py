@@ -16,7 +16,6 @@ from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.wire.bastions import IDLE, Bastions
 from netssh_mcp.wire.breaker import Breaker
-from netssh_mcp.wire.credentials import refuse_stopped
 from netssh_mcp.wire.dial import Allowed, anywhere
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.linux import LinuxConnection
@@ -46,11 +45,10 @@ class Opener:
         ConnectError, AddressDenied or PromptNotFound; nothing is left open then. A cancel breaks it off at any point.
         """
         device = hops[-1]
-        refuse_stopped(device, self._breaker)
         link = Link(self._breaker)
         turn.bind(link.close)
         deadline = time.monotonic() + device.connect_timeout
-        connect(hops, self._host_keys, deadline, link, self._bastions, allowed=self._allowed)
+        device = connect(hops, self._host_keys, deadline, link, self._bastions, allowed=self._allowed)
         kind = LinuxConnection if profile.driver == "linux" else NetworkConnection
         connection: Connection = kind(device, profile, link, byte_limit=byte_limit)
         try:

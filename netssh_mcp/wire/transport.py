@@ -13,10 +13,17 @@ from typing import Protocol
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
-from netssh_mcp.errors import AlgorithmMismatch, ConnectError, NetsshError, Unreachable
+from netssh_mcp.errors import (
+    AlgorithmMismatch,
+    AuthenticationFailed,
+    ConnectError,
+    CredentialStopped,
+    NetsshError,
+    Unreachable,
+)
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.wire.breaker import Breaker
-from netssh_mcp.wire.credentials import authenticate, plain
+from netssh_mcp.wire.credentials import authenticate, none_taken, plain, refuse_stopped
 from netssh_mcp.wire.dial import Allowed, anywhere, denied, dial
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.proxy_command import ProxyProcess
@@ -84,6 +91,17 @@ class Link:
         """
         self.closed = True
         self.woken.set()
+        self._end()
+        if self.via is not None:
+            self.via.leave(self)
+
+    def drop(self) -> None:
+        """Close what a refused login has opened. The way to the device stays, for the next one."""
+        self._end()
+        for opened in (self.sockets, self.processes, self.tunnels, self.transports):
+            opened.clear()
+
+    def _end(self) -> None:
         for sock in self.sockets:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)  # wakes a connect and a read, which close() alone does not
@@ -101,8 +119,6 @@ class Link:
             sock.close()
         for process in self.processes:
             process.end()
-        if self.via is not None:
-            self.via.leave(self)
 
     def lost_hop(self) -> str:
         """The name of the jump host whose connection has ended under this one, or ""; the nearest of them."""
@@ -144,29 +160,48 @@ def connect(
     *,
     allowed: Allowed = anywhere,
     forwards: bool = False,
-) -> None:
+) -> Device:
     """Log in to the last of `hops` through the ones before it, which it shares; `link` then holds the connection.
 
-    `forwards` says that it is a jump host itself. Raises Unreachable (ForwardingRefused), HostKeyUnknown,
+    Its credential sets are tried in order, each over a connection of its own; the device with the one that was taken
+    comes back. `forwards` says that it is a jump host itself. Raises Unreachable (ForwardingRefused), HostKeyUnknown,
     HostKeyChanged, AlgorithmMismatch, AuthenticationFailed, AddressDenied.
     """
     *way, device = hops
-    through: socket.socket | paramiko.Channel
     try:
-        if way:
-            link.go_through(ways.hold(tuple(way), link, deadline))
-        with _translated(device, link):
-            if link.via is None:
-                through = dial(device, deadline, link, allowed, forwards=forwards)
-            else:
-                if not allowed(device, device.hostname):
-                    raise denied(device, device.hostname)
-                through = link.via.tunnel(device, link, deadline)
-            _login(device, through, host_keys, deadline, link)
-        link.transport.hop_lost = link.lost_hop  # type: ignore[attr-defined]  # ours: wire/userauth.py
+        preferred = link.breaker.in_order(device)
+        refused: list[AuthenticationFailed] = []
+        for each in preferred:
+            try:
+                refuse_stopped(each, link.breaker)
+                if way and link.via is None:
+                    link.go_through(ways.hold(tuple(way), link, deadline))
+                with _translated(each, link):
+                    _login(each, _through(each, deadline, link, allowed, forwards=forwards), host_keys, deadline, link)
+            except AuthenticationFailed as error:
+                if error.device != device.name or (error.retryable and not isinstance(error, CredentialStopped)):
+                    raise
+                refused.append(error)
+                link.drop()
+                deadline = time.monotonic() + device.connect_timeout
+                continue
+            link.breaker.prefer(device, each)
+            link.transport.hop_lost = link.lost_hop  # type: ignore[attr-defined]  # ours: wire/userauth.py
+            return each
+        raise none_taken(refused)
     except NetsshError:
         link.close()
         raise
+
+
+def _through(
+    device: Device, deadline: float, link: Link, allowed: Allowed, *, forwards: bool
+) -> socket.socket | paramiko.Channel:
+    if link.via is None:
+        return dial(device, deadline, link, allowed, forwards=forwards)
+    if not allowed(device, device.hostname):
+        raise denied(device, device.hostname)
+    return link.via.tunnel(device, link, deadline)
 
 
 def _login(
