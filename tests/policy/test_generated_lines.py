@@ -7,7 +7,6 @@ received, character by character and word by word.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -26,32 +25,34 @@ LINES, EXAMPLES = 100, 72  # a call has 100 commands; 7 platforms x 72 calls x 1
 PROFILES = Profiles.load(None)
 SPECS = [DeviceSpec(name, name) for name in PLATFORMS]
 
+
+def _line(head: str, words: list[str], glue: str, odd: str, at: int) -> str:
+    text = glue.join([head, *words])
+    return text[:at] + odd + text[at:]
+
+
 HEADS = st.sampled_from(
-    "show sh sho show show s dir ping traceroute who admin file request configure conf c reload rel write wr copy clear "
-    "debug undebug tclsh bash start run set commit delete no enable more terminal test monitor SHOW Show".split()
+    """show sh sho show show s dir ping traceroute who admin file request configure conf c reload rel write wr copy clear
+    debug undebug tclsh bash start run set commit delete no enable more terminal test monitor SHOW Show""".split()
 )
 WORDS = st.sampled_from(
-    "version clock ip route interface int br run running-config tech-support log | include inc section redirect tee append "
-    "save more begin no-more json 192.0.2.1 count 5 repeat flash:x tftp://192.0.2.9/x disk0:/x > >> ; & && || $(id) `id` "
-    "reload shell bash system reboot compare rollback 1 vrf MGMT neighbors brief support information ^65000$ ? ! # \" '".split()
+    """version clock ip route interface int br run running-config tech-support log | include inc section redirect tee
+    append save more begin no-more json 192.0.2.1 count 5 repeat flash:x tftp://192.0.2.9/x disk0:/x > >> ; & && ||
+    $(id) `id` reload shell bash system reboot compare rollback 1 vrf MGMT neighbors brief support information ^65000$
+    ? ! # " '""".split()
 )
 ODD = st.text(
     st.one_of(st.characters(codec="utf-8"), st.sampled_from("\n\r\t\x00\x03\x16\x1b\x7f\u2028\u00a0|;\"'\\")),
     max_size=8,
 )
 LINE = st.builds(
-    lambda head, words, glue, odd, at: _line(head, words, glue, odd, at),
+    _line,
     HEADS,
     st.lists(WORDS, max_size=5),
     st.sampled_from([" ", " ", " ", "  ", "\t", "\n", "\r", ""]),
     st.one_of(st.just(""), st.just(""), ODD),
     st.integers(0, 60),
 )
-
-
-def _line(head: str, words: list[str], glue: str, odd: str, at: int) -> str:
-    text = glue.join([head, *words])
-    return text[:at] + odd + text[at:]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def app(network: RunningNetwork, portal: BlockingPortal, tmp_path_factory: pytes
         yield opened
 
 
-def outside(platform: str, line: str) -> str:
+def outside(platform: str, line: str) -> str:  # noqa: PLR0911 - one return a rule
     """Why a line that a device received is not one that a reading tool may send; "" when it is."""
     profile = PROFILES.get(platform)
     if not (line.isascii() and line.isprintable()):

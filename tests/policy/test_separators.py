@@ -22,7 +22,7 @@ def separators() -> list[str]:
     """C0 and C1 controls, DEL, every space, line and paragraph separator, format characters, look-alikes, digraphs."""
     categories = {"Cc", "Zs", "Zl", "Zp"}
     found = [chr(code) for code in range(0x3100) if unicodedata.category(chr(code)) in categories and code != 0x20]
-    formats = "\u00ad\u034f\u061c\u115f\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202e\u2060\u2066\u2069\ufeff\ufff9\U000e0001"
+    formats = "\u00ad\u034f\u061c\u115f\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202e\u2060\u2066\u2069\ufeff\ufff9"
     doubled = [
         "\r\n",
         "\n\r",
