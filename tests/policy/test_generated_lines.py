@@ -33,8 +33,8 @@ def _line(head: str, words: list[str], glue: str, odd: str, at: int) -> str:
 
 _HEADS = """show sh sho show show s dir ping traceroute who admin file request configure conf c reload rel write wr copy
     clear debug undebug tclsh bash start run set commit delete no enable more terminal test monitor SHOW Show"""
-_WORDS = """version clock ip route interface int br run running-config tech-support log | include inc section redirect tee
-    append save more begin no-more json 192.0.2.1 count 5 repeat flash:x tftp://192.0.2.9/x disk0:/x > >> ; & && ||
+_WORDS = """version clock ip route interface int br run running-config tech-support log | include inc section redirect
+    tee append save more begin no-more json 192.0.2.1 count 5 repeat flash:x tftp://192.0.2.9/x disk0:/x > >> ; & && ||
     $(id) `id` reload shell bash system reboot compare rollback 1 vrf MGMT neighbors brief support information ^65000$
     ? ! # " '"""
 HEADS, WORDS = st.sampled_from(_HEADS.split()), st.sampled_from(_WORDS.split())
