@@ -1,178 +1,176 @@
-"""Whom we talk to: known_hosts files read as OpenSSH reads them.
+"""Whom we talk to: OpenSSH's verdict on the key or certificate that a host shows.
 
-Plain and hashed names, wildcards, negation, [host]:port and @revoked (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT").
-@cert-authority lines are passed over: host certificates are not accepted yet. Paramiko's own reader refuses a whole
-file for one such line.
+What the files say: `known_hosts`. What a certificate says: `host_certificates`. Here is what follows from both, as
+check_host_key and order_hostkeyalgs of OpenSSH's client decide it (sshconnect.c, sshconnect2.c), and the modes:
+`strict`, `tofu` (a first key is kept in a file of our own), `pinned` (the inventory's `host_key` or nothing) and, per
+host only, `accept_any`.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
-import fnmatch
-import hashlib
+import contextlib
+import fcntl
 import hmac
 import os
-import re
-from collections.abc import Iterable, Iterator
+import secrets
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import paramiko
-
 from netssh_mcp.errors import HostKeyChanged, HostKeyUnknown, InputError
 from netssh_mcp.knowledge.inventory import Device
+from netssh_mcp.wire.host_certificates import Certificate, parse
+from netssh_mcp.wire.key_blobs import CERTIFICATE, plain_name, public_part
+from netssh_mcp.wire.known_hosts import Entry, fingerprint, host_name, read
 
-Mode = Literal["strict", "tofu", "accept_any"]
+Mode = Literal["strict", "tofu", "pinned", "accept_any"]
+_LOCK_SECONDS = 10.0  # a writer holds the lock for milliseconds
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of a known_hosts file."""
+class Shown:
+    """What the host showed: its plain key, and the certificate around it if there was one."""
 
-    hosts: str
     key_type: str
-    key: bytes
-    revoked: bool
-    where: str
+    public: bytes
+    certificate: Certificate | None
 
-    def matches(self, name: str) -> bool:
-        """Whether this line is about `name` ("host", or "[host]:port" off port 22)."""
-        if self.hosts.startswith("|1|"):
-            return _hashed(self.hosts, name)
-        found = False
-        for pattern in self.hosts.lower().split(","):
-            negated = pattern.startswith("!")
-            if fnmatch.fnmatchcase(name, _literal_brackets(pattern.removeprefix("!"))):
-                if negated:
-                    return False
-                found = True
-        return found
+    @classmethod
+    def of(cls, blob: bytes) -> Shown:
+        """Raises ValueError where the blob is no key, or a certificate with a wrong signature."""
+        key_type, public = public_part(blob)
+        certificate = parse(blob) if key_type.endswith(CERTIFICATE) else None
+        return cls(plain_name(key_type), public, certificate)
+
+    @property
+    def mark(self) -> str:
+        """Type and fingerprint, as people compare them."""
+        return f"{self.key_type} {fingerprint(self.public)}"
 
 
-def _literal_brackets(pattern: str) -> str:
-    # OpenSSH knows only * and ?; fnmatch would read "[host]:22" as a set of characters.
-    return pattern.replace("[", "[[]")
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """The lines about [host]:port, and those about the host alone, which count where the first say nothing."""
+
+    exact: tuple[Entry, ...]
+    portless: tuple[Entry, ...]
+
+    @property
+    def all(self) -> tuple[Entry, ...]:
+        return (*self.exact, *self.portless)
 
 
-def _hashed(hosts: str, name: str) -> bool:
-    try:
-        _, _, salt, digest = hosts.split("|")
-        wanted = base64.b64decode(digest)
-        found = hmac.new(base64.b64decode(salt), name.encode(), hashlib.sha1).digest()
-    except (ValueError, binascii.Error):
-        return False
-    return hmac.compare_digest(wanted, found)
-
-
-def fingerprint(key: bytes) -> str:
-    """As `ssh-keygen -l` writes it: SHA256:..."""
-    return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
-
-
-def read(paths: Iterable[Path]) -> Iterator[Entry]:
-    """All usable lines of all files that exist; broken lines are passed over, as ssh does.
-
-    InputError for a file that is there and cannot be read: a record may be in it that forbids the key.
-    """
-    for path in paths:
-        try:
-            raw = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            raise InputError(
-                f"the known_hosts file {path} cannot be read ({error.strerror or type(error).__name__})",
-                hint="Make it a file that this server may read, or take it from the server's settings.",
-            ) from error
-        for number, line in enumerate(raw.split(b"\n"), 1):  # Python's own lines and words end at more than ssh's
-            if entry := _entry(line.decode("utf-8", "replace"), f"{path}:{number}"):
-                yield entry
-
-
-def _entry(line: str, where: str) -> Entry | None:
-    """The line's entry, or None where ssh passes over it: an unknown marker, or a type that is not the key's own."""
-    words = re.split(r"[ \t]+", line.strip(" \t\r"))
-    marker = words.pop(0) if words[0].startswith("@") else ""
-    if len(words) < 3 or words[0].startswith("#") or marker not in ("", "@revoked"):
-        return None
-    try:
-        key = base64.b64decode(re.sub(r"[\r\v\f]", "", words[2]), validate=True)  # ssh's decoder skips blanks
-    except ValueError:
-        return None
-    inside = key[4 : 4 + int.from_bytes(key[:4], "big")].decode("ascii", "replace")
-    if words[1] != inside:
-        return None
-    return Entry(words[0], inside, key, marker == "@revoked", where)
-
-
-def host_name(hostname: str, port: int) -> str:
-    """The name under which a host's key is kept."""
-    name = hostname.lower()
-    return name if port == 22 else f"[{name}]:{port}"
+def _marked(entries: tuple[Entry, ...], marker: str) -> list[Entry]:
+    return [entry for entry in entries if entry.marker == marker]
 
 
 @dataclass(frozen=True, slots=True)
 class HostKeys:
-    """The server's view of host keys: files that are read, and the own file that `tofu` writes."""
+    """The server's view of host keys: files that are read, and the own file that `tofu` writes.
+
+    `learned` is called with the device's name and the fingerprint of a first key, before that key is kept.
+    """
 
     mode: Mode
     files: tuple[Path, ...]
     own_file: Path
+    learned: Callable[[str, str], None] = lambda _device, _mark: None
 
-    def _entries(self, device: Device, *, port: bool = True) -> list[Entry]:
-        name = host_name(device.hostname, device.port if port else 22)
-        return [entry for entry in read((*self.files, self.own_file)) if entry.matches(name)]
+    def algorithms(self, device: Device, plain: tuple[str, ...]) -> tuple[str, ...]:
+        """Host key algorithms to offer, of the `plain` ones and their certificates, in OpenSSH's order.
 
-    def known_types(self, device: Device) -> tuple[str, ...]:
-        """Key types on record for this device: asked for first, as ssh does, so that a second key is no surprise."""
-        return tuple(dict.fromkeys(entry.key_type for entry in self._entries(device) if not entry.revoked))
+        Certificates only where a line about the host has a marker: else no certificate could change the verdict, and
+        the key without one is asked for.
+        """
+        records = self._records(device)
+        markers = any(entry.marker for entry in records.all)
+        certified = tuple(name + CERTIFICATE for name in plain if name != "ssh-rsa") if markers else ()
+        offered = (*certified, *plain)
+        known = {entry.key_type for entry in _marked(records.exact, "")}
+        if (word := device.host_key.split(" ")[0]) and not word.startswith("SHA256:"):
+            known = {word}
+        if _key_type(offered[0]) in known:
+            return offered
+        authority = bool(_marked(records.exact, "@cert-authority"))
+        first = tuple(
+            name for name in offered if _key_type(name) in known or (authority and name.endswith(CERTIFICATE))
+        )
+        return first + tuple(name for name in offered if name not in first)
 
-    def verify(self, device: Device, key: paramiko.PKey) -> None:
-        """Accept the key the device showed, or raise HostKeyUnknown / HostKeyChanged; `tofu` keeps a first key."""
-        blob, shown = key.asbytes(), fingerprint(key.asbytes())
-        mode: Mode = device.host_keys or self.mode
-        entries = self._entries(device)
-        portless = self._entries(device, port=False) if device.port != 22 else []
-        if any(entry.revoked and entry.key == blob for entry in (*entries, *portless)):
-            raise HostKeyChanged(
-                f"the host key {key.get_name()} {shown} is marked @revoked", device=device.name, hint="Do not connect."
-            )
+    def verify(self, device: Device, blob: bytes) -> None:
+        """Accept what the device showed, or raise HostKeyUnknown / HostKeyChanged; `tofu` keeps a first key."""
+        try:
+            shown = Shown.of(blob)
+        except ValueError as error:
+            raise HostKeyUnknown(
+                f"what the device shows as its host key cannot be trusted: {error}",
+                device=device.name,
+                hint="Do not connect before you know why; its administrator can make a new key or certificate.",
+            ) from error
+        mode: Mode = "pinned" if self.mode == "pinned" else device.host_keys or self.mode
+        records = self._records(device)
+        _not_revoked(device, shown, records)
         if device.host_key:
-            if not _pinned(device.host_key, blob, shown):
-                raise _changed(device, key, shown, [("the inventory's pin", device.host_key)])
+            if not _pinned(device.host_key, shown.public):
+                raise _changed(device, shown, [("the inventory's pin", device.host_key)])
             return
+        if mode == "pinned":
+            raise HostKeyUnknown(
+                f"the mode is pinned, and this host has no `host_key` in the inventory; the device shows {shown.mark}",
+                device=device.name,
+                hint="Compare the fingerprint with the device's own, then pin it: `host_key: SHA256:...`.",
+            )
         if mode == "accept_any":
             return
-        live = [entry for entry in entries if not entry.revoked]
-        if any(entry.key == blob for entry in live):
+        doubt = _certificate_doubt(device, shown, records)
+        if doubt is None or self._known(device, shown, records, doubt):
             return
-        same_type = [entry for entry in live if entry.key_type == key.get_name()] or live
-        if same_type:
-            raise _changed(device, key, shown, [(entry.where, fingerprint(entry.key)) for entry in same_type])
-        if any(entry.key == blob for entry in portless):
-            return  # as ssh: an unknown [host]:port may be known by its host alone
         if mode == "tofu":
-            self._keep(device, key)
+            self._keep(device, shown)
             return
         name = host_name(device.hostname, device.port)
         raise HostKeyUnknown(
-            f"the host key {key.get_name()} {shown} is not in any known_hosts file, and the mode is strict",
+            f"the host key {shown.mark} is not in any known_hosts file, and the mode is strict{doubt}",
             device=device.name,
             hint=f"Compare the fingerprint with the device's own, then add the key of {name} to {self.own_file} "
             "(ssh-keyscan prints the line), or start the server with --host-keys tofu.",
         )
 
-    def _keep(self, device: Device, key: paramiko.PKey) -> None:
-        line = f"{host_name(device.hostname, device.port)} {key.get_name()} {key.get_base64()}\n"
+    def _records(self, device: Device) -> _Records:
+        name, host = host_name(device.hostname, device.port), host_name(device.hostname, 22)
+        found = tuple(read((*self.files, self.own_file), {name, host}))
+        exact = tuple(entry for entry in found if entry.matches(name))
+        return _Records(exact, tuple(entry for entry in found if entry.matches(host)) if name != host else ())
+
+    @staticmethod
+    def _known(device: Device, shown: Shown, records: _Records, doubt: str) -> bool:
+        """Whether the plain key is on record; HostKeyChanged where only others are."""
+        live = _marked(records.exact, "")
+        if any(entry.key == shown.public for entry in live):
+            return True
+        if live:
+            same_type = [entry for entry in live if entry.key_type == shown.key_type] or live
+            raise _changed(device, shown, [(entry.where, fingerprint(entry.key)) for entry in same_type], doubt)
+        return any(entry.key == shown.public for entry in _marked(records.portless, ""))
+
+    # -- the file that tofu writes -----------------------------------------------------------------------------------
+
+    def _keep(self, device: Device, shown: Shown) -> None:
+        key = base64.b64encode(shown.public).decode()
+        line = f"{host_name(device.hostname, device.port)} {shown.key_type} {key}\n"
         try:
-            self.own_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(self.own_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                os.write(handle, line.encode())
-            finally:
-                os.close(handle)
+            own = Path(os.path.realpath(self.own_file))  # a link stays one
+            own.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _alone(own):
+                records = self._records(device)  # somebody else may have learned a key since we looked
+                _not_revoked(device, shown, records)
+                if self._known(device, shown, records, ""):
+                    return
+                self.learned(device.name, shown.mark)
+                _replace(own, line)
         except OSError as error:
             raise InputError(
                 f"the host key cannot be kept in {self.own_file} ({error.strerror or type(error).__name__})",
@@ -181,16 +179,92 @@ class HostKeys:
             ) from error
 
 
-def _pinned(pin: str, blob: bytes, shown: str) -> bool:
+@contextlib.contextmanager
+def _alone(own: Path) -> Iterator[None]:
+    """Nobody else who asks writes the file meanwhile: no thread, no process. OSError where that takes too long."""
+    handle = os.open(own.with_name(own.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        until = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.005)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _replace(own: Path, line: str) -> None:
+    """The file and one line more, mode 0600, in one step: a reader sees all of it or none."""
+    before = own.read_bytes() if own.exists() else b""
+    if before and not before.endswith(b"\n"):
+        before += b"\n"
+    new = own.with_name(f".{own.name}.{secrets.token_hex(8)}")
+    try:
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(before + line.encode())
+            file.flush()
+            os.fsync(handle)
+        new.replace(own)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+
+
+# -- verdicts ----------------------------------------------------------------------------------------------------------
+
+
+def _not_revoked(device: Device, shown: Shown, records: _Records) -> None:
+    """HostKeyChanged where the key, or the authority that signed it, is marked @revoked.
+
+    A mark at the host's bare name counts for each of its ports; ssh looks there only where the port is unknown.
+    """
+    authority = shown.certificate.authority if shown.certificate else None
+    for entry in _marked(records.all, "@revoked"):
+        if entry.public == shown.public:
+            what = f"the host key {shown.mark}"
+        elif entry.public == authority:
+            what = f"the authority {fingerprint(entry.public)} that signed the host's certificate"
+        else:
+            continue
+        raise HostKeyChanged(f"{what} is marked @revoked ({entry.where})", device=device.name, hint="Do not connect.")
+
+
+def _certificate_doubt(device: Device, shown: Shown, records: _Records) -> str | None:
+    """None where a certificate speaks for the host. Else the plain key has to; the text says why, for the error."""
+    if shown.certificate is None:
+        return ""
+    authorities = _marked(records.exact, "@cert-authority") or (
+        [] if _marked(records.exact, "") else _marked(records.portless, "@cert-authority")
+    )
+    if not any(entry.public == shown.certificate.authority for entry in authorities):
+        mark = fingerprint(shown.certificate.authority)
+        return f"; its certificate is signed by {mark}, which no @cert-authority line allows for this host"
+    reason = shown.certificate.refusal(device.hostname, time.time())
+    return f"; its certificate is refused: {reason}" if reason else None
+
+
+def _key_type(algorithm: str) -> str:
+    """The type of the keys that this algorithm signs with."""
+    name = plain_name(algorithm)
+    return "ssh-rsa" if name.startswith("rsa-sha2-") else name
+
+
+def _pinned(pin: str, public: bytes) -> bool:
     if pin.startswith("SHA256:"):
-        return hmac.compare_digest(pin.rstrip("="), shown)
-    return any(word == base64.b64encode(blob).decode() for word in pin.split())
+        return hmac.compare_digest(pin.rstrip("="), fingerprint(public))
+    return any(word == base64.b64encode(public).decode() for word in pin.split())
 
 
-def _changed(device: Device, key: paramiko.PKey, shown: str, known: list[tuple[str, str]]) -> HostKeyChanged:
+def _changed(device: Device, shown: Shown, known: list[tuple[str, str]], doubt: str = "") -> HostKeyChanged:
     on_record = ", ".join(f"{mark} ({where})" for where, mark in known)
     return HostKeyChanged(
-        f"the host key changed: the device shows {key.get_name()} {shown}, on record is {on_record}; "
+        f"the host key changed: the device shows {shown.mark}, on record is {on_record}{doubt}; "
         "nothing was sent, the password neither",
         device=device.name,
         hint="Someone may be in between. If the device was replaced or re-keyed, check the new fingerprint on its "

@@ -25,13 +25,9 @@ from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.wire.breaker import Breaker
 from netssh_mcp.wire.credentials import authenticate, none_taken, plain, refuse_stopped
 from netssh_mcp.wire.dial import Allowed, anywhere, denied, dial
+from netssh_mcp.wire.handshake import agree, handshake
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.proxy_command import ProxyProcess
-from netssh_mcp.wire.userauth import Transport
-
-_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
-_WEAK_MACS = ("hmac-md5", "hmac-md5-96", "hmac-sha1-96")
-_WINDOW = 4 << 20  # bytes a device may send before we acknowledge: 10 MB outputs do not stall on round trips
 
 
 @dataclass(slots=True, eq=False)
@@ -207,29 +203,14 @@ def _through(
 def _login(
     device: Device, through: socket.socket | paramiko.Channel, keys: HostKeys, deadline: float, link: Link
 ) -> None:
-    transport = Transport(through, default_window_size=_WINDOW)
+    transport = handshake(device, through, keys)
     link.carry(transport)
-    transport.daemon = True
-    options = transport.get_security_options()
-    offered = tuple(options.ciphers)
-    options.ciphers = tuple(name for name in _CIPHERS if name in offered) + tuple(
-        name for name in offered if name not in _CIPHERS
-    )
-    options.digests = tuple(name for name in options.digests if name not in _WEAK_MACS)
-    options.key_types = _known_first(tuple(options.key_types), keys.known_types(device))
     left = max(0.1, deadline - time.monotonic())
     transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = left
-    transport.start_client(timeout=left)
-    keys.verify(device, transport.get_remote_server_key())
+    agree(device, transport, keys, left)
     authenticate(device, transport, link.breaker, deadline=deadline, given_up=lambda: link.closed)
     if device.keepalive:
         transport.set_keepalive(int(device.keepalive))
-
-
-def _known_first(offered: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
-    wanted = {"rsa-sha2-512", "rsa-sha2-256"} if "ssh-rsa" in known else set()
-    wanted |= set(known)
-    return tuple(name for name in offered if name in wanted) + tuple(name for name in offered if name not in wanted)
 
 
 # -- the one place where Paramiko's errors become ours -------------------------------------------------------------
@@ -244,10 +225,9 @@ def _translated(device: Device, link: Link) -> Iterator[None]:
         raise
     except IncompatiblePeer as error:
         raise AlgorithmMismatch(
-            f"{where} and this server share no algorithm ({plain(str(error))})",
+            f"{where} and this server do not speak the same SSH ({plain(str(error))})",
             device=device.name,
-            hint="The device offers only algorithms that are refused by default (SHA-1 key exchange, ssh-rsa). "
-            "Generate newer keys on it or upgrade it.",
+            hint="SSH 2 is needed: enable it on the device (`ip ssh version 2` on Cisco IOS), or upgrade it.",
         ) from error
     except socket.gaierror as error:
         raise Unreachable(

@@ -1,0 +1,89 @@
+"""Public keys as SSH sends them: fields with their lengths in front (RFC 4253 6.6), read without trusting them."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import paramiko
+
+CERTIFICATE: Final = "-cert-v01@openssh.com"
+_PARTS: Final = {  # fields of a public key behind its name
+    "ssh-ed25519": 1,
+    "ecdsa-sha2-nistp256": 2,
+    "ecdsa-sha2-nistp384": 2,
+    "ecdsa-sha2-nistp521": 2,
+    "ssh-rsa": 2,
+    "ssh-dss": 4,
+    "sk-ssh-ed25519@openssh.com": 2,
+    "sk-ecdsa-sha2-nistp256@openssh.com": 3,
+}
+_LEAST_RSA_BITS: Final = 1024  # OpenSSH's RequiredRSASize
+
+
+def plain_name(key_type: str) -> str:
+    """The type of the key inside a certificate of this type; of a plain key its own."""
+    name = key_type.removesuffix(CERTIFICATE)
+    sk = key_type.startswith("sk-") and key_type.endswith(CERTIFICATE)
+    return f"{name}@openssh.com" if sk else name
+
+
+class Fields:
+    """Reads a blob front to back; ValueError where it ends too early."""
+
+    def __init__(self, blob: bytes) -> None:
+        self._blob, self.at = blob, 0
+
+    def _take(self, size: int) -> bytes:
+        piece = self._blob[self.at : self.at + size]
+        if len(piece) != size:
+            raise ValueError("it ends too early")
+        self.at += size
+        return piece
+
+    def number(self, size: int) -> int:
+        return int.from_bytes(self._take(size), "big")
+
+    def string(self) -> bytes:
+        return self._take(self.number(4))
+
+    def text(self) -> str:
+        return self.string().decode("utf-8", "replace")
+
+    def left(self) -> bool:
+        return self.at < len(self._blob)
+
+    def public(self, key_type: str) -> bytes:
+        """The plain public key of the fields that follow."""
+        if key_type not in _PARTS:
+            raise ValueError("there is no such type of key")
+        return b"".join(map(_string, (key_type.encode(), *(self.string() for _ in range(_PARTS[key_type])))))
+
+
+def _string(value: bytes) -> bytes:
+    return struct.pack(">I", len(value)) + value
+
+
+def public_part(blob: bytes) -> tuple[str, bytes]:
+    """The blob's own type, and the plain public key: the blob itself, or what is inside a certificate. ValueError."""
+    fields = Fields(blob)
+    key_type = fields.text()
+    if key_type.endswith(CERTIFICATE):
+        fields.string()  # the nonce
+        return key_type, fields.public(plain_name(key_type))
+    public = fields.public(key_type)
+    if fields.left():
+        raise ValueError("there is something behind the key")
+    return key_type, public
+
+
+def signed_by(public: bytes, data: bytes, signature: bytes) -> bool:
+    """Whether the plain key made this signature; ValueError for a key that nobody should use."""
+    try:
+        key = paramiko.PKey.from_type_string(public_part(public)[0], public)
+        if isinstance(key, paramiko.RSAKey) and key.get_bits() < _LEAST_RSA_BITS:
+            raise ValueError(f"an RSA key of {key.get_bits()} bits is too short")
+        good: bool = key.verify_ssh_sig(data, paramiko.Message(signature))
+    except (paramiko.SSHException, paramiko.pkey.UnknownKeyType) as error:
+        raise ValueError("the key cannot be used") from error
+    return good
