@@ -12,6 +12,7 @@ import threading
 from netssh_mcp.knowledge.inventory import ProxyCommand
 
 _SHELL = "/bin/sh"  # not $SHELL: a service's may be nologin, and the line shall mean the same for everybody
+_MOMENT = 0.2  # seconds
 _GRACE = 1.0  # seconds between asking the program to end and ending it
 
 
@@ -41,9 +42,12 @@ class ProxyProcess:
         if self._ending.acquire(blocking=False):
             threading.Thread(target=self._end, name="netssh-proxy-end", daemon=True).start()
 
-    def status(self) -> int | None:
-        """Its exit status, if it has ended by itself."""
-        return self._process.poll()
+    def ended(self) -> str:
+        """How it ended by itself, or ""; it gets a moment, since its streams close first."""
+        try:
+            return f"it ended with exit status {self._process.wait(_MOMENT)}"
+        except subprocess.TimeoutExpired:
+            return ""
 
     def _end(self) -> None:
         self._signal(signal.SIGHUP)  # what ssh sends it
