@@ -118,7 +118,7 @@ class Counters:
         if not sent:
             return 0.0
         now = self.clock.monotonic()
-        while sent and sent[0] <= now - rate.seconds:
+        while sent and sent[0] + rate.seconds <= now:
             sent.popleft()
         if len(sent) < rate.count:
             return 0.0

@@ -19,7 +19,7 @@ from netssh_mcp.guard.limits import Clock, Counters
 from netssh_mcp.guard.policy import Grant
 from netssh_mcp.guard.rules import Rule, Rules, Terms, terms
 from netssh_mcp.knowledge.inventory import Device, Inventory
-from netssh_mcp.knowledge.near import did_you_mean
+from netssh_mcp.knowledge.near import did_you_mean, near
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.knowledge.selectors import matching
 from netssh_mcp.model import READS, CommandClass
@@ -249,21 +249,28 @@ def _refuse(doubts: Sequence[tuple[str, str]]) -> None:
         )
 
 
-def unknown_words(rules: Rules, inventory: Inventory, profile: Callable[[str], Profile]) -> tuple[tuple[str, str], ...]:
-    """Entries whose first word none of the rule's platforms has, where all of these have a complete vocabulary."""
+def unknown_words(
+    rules: Rules, inventory: Inventory, profile: Callable[[str], Profile], *, sure: bool = True
+) -> tuple[tuple[str, str], ...]:
+    """Entries whose first word none of the rule's platforms has.
+
+    Where all of these have a complete vocabulary that is `sure`; where one has not (Linux: any program), only words
+    that look like a known one are given, and only when not `sure`.
+    """
     found: list[tuple[str, str]] = []
     for rule, names in Sheet(rules, inventory, Clock()).scopes:
         platforms = sorted({inventory.devices[name].platform for name in names or ()})
         known = [_first_words(profile(platform)) for platform in platforms]
-        if not known or None in known:
-            continue
         words = sorted({word for each in known for word in each or ()})
+        if not words or (None in known) is sure:
+            continue
         for entry in (*rule.allow, *rule.deny, *rule.deny_always):
             first = entry.words[0].lower()
-            if first not in (*words, "...", "*"):
-                where = ", ".join(platforms)
-                text = f"{entry.text!r}: no command of {where} begins with {first!r}; {did_you_mean(first, words)}"
-                found.append((entry.place, f"{text} Entries are full words."))
+            if first in (*words, "...", "*") or not (sure or near(first, words)):
+                continue
+            where = ", ".join(platforms)
+            text = f"{entry.text!r}: no command of {where} begins with {first!r}; {did_you_mean(first, words)}"
+            found.append((entry.place, f"{text} Entries are full words."))
     return tuple(found)
 
 
