@@ -18,6 +18,7 @@ from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge.abbreviations import completed
 from netssh_mcp.knowledge.near import near
 from netssh_mcp.knowledge.profile_files import explained, read_profile, yaml_files
+from netssh_mcp.knowledge.redaction_rules import compile_rule
 from netssh_mcp.knowledge.shipped import shipped
 from netssh_mcp.model import READS, CommandClass
 
@@ -35,6 +36,14 @@ def _compiles(pattern: str) -> str:
 
 Pattern = Annotated[str, AfterValidator(_compiles)]
 Abbreviated = Annotated[str, AfterValidator(lambda pattern: _compiles(completed(pattern)))]  # `ro[[ute]]`
+
+
+def _marks_a_secret(rule: str) -> str:
+    compile_rule(rule)
+    return rule
+
+
+Secret = Annotated[str, AfterValidator(_marks_a_secret)]  # `username * secret @password`
 
 
 class _Strict(BaseModel):
@@ -117,6 +126,7 @@ class Profile(_Strict):
     forms: dict[str, Pattern] = Field(
         default_factory=dict
     )  # verb -> what may follow it (fullmatch), where not anything
+    menus: tuple[str, ...] = ()  # where the verb comes last (RouterOS): every menu path, to which `... print` refers
     lines: dict[CommandClass, tuple[Pattern, ...]] = Field(
         default_factory=dict
     )  # whole commands where no verb comes first (MikroTik); fullmatch
@@ -136,6 +146,8 @@ class Profile(_Strict):
     )  # linux: program -> platform of its -c
     json_output: Json = Field(default_factory=Json)
     parsed_as: dict[str, Pattern] = Field(default_factory=dict)  # command with a template -> others like it
+
+    redact: tuple[Secret, ...] = ()  # where this platform's secrets stand, besides redaction.yaml; same notation
 
     login_writes: str = ""  # what a login changes on the device, if anything; shown by list_devices
     notes: str = ""

@@ -1,0 +1,230 @@
+"""Secrets that are known by their own look, and by the name of the field that holds them: no platform needed.
+
+Every pattern runs in time linear in its text: no nested repeats, and whatever may be long begins at a fixed character.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from netssh_mcp.knowledge.redaction_rules import is_encoding, words
+
+Span = tuple[int, int, str]  # from, to, kind
+
+MARK: Final = re.compile(r"(?:<|&lt;)redacted:[a-z-]+:[0-9a-f]{8}(?:>|&gt;)")
+
+_MARKED: Final = re.compile(rf"[\"']?{MARK.pattern}[\"';,]*")
+
+# What must stand in a lower-cased line for any of the patterns of this module to match it.
+NEEDLES: Final = (
+    *("passw", "passphrase", "pass-phrase", "passcode", "pass=", "_pass", "-pass", "pwd", "secret", "key", "communit"),
+    *("token", "psk", "auth", "md5", "sha", "cipher", "credential", "encrypt", "bearer", "://", "enc ", "$", "hash"),
+    *("eyj", "akia", "asia", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "xox", "aiza", "hvs."),
+    *("aqbap", "-aq==", "%^%#", "%@%@", "@%@%", "%+%##", "cak", "pmk", "private"),
+)
+
+_FORMATS: Final = tuple(
+    (kind, re.compile(pattern))
+    for kind, pattern in (
+        # crypt(3), Cisco 5 8 9 14, Junos $9$ $8$, Huawei $1a$, H3C $h$ $c$, SR Linux $aes1$, Apache $apr1$
+        ("hash", r"\$(?:\d[a-z]?|1[04]|g?y|[hc]|apr1|sha\d+|md5|aes\d?|pbkdf2[\w-]*|argon2\w+)\$[^\s\"';:<>]{4,}"),
+        ("hash", r"grub\.pbkdf2\.\S+"),
+        ("hash", r"\{(?:S?SHA\d{0,3}|S?MD5|CRYPT|PBKDF2[\w-]{0,12})\}[^\s\"',;<>]{8,}"),
+        # Huawei's reversible forms: the same four characters before and after
+        ("password", r"(%\^%#|%@%@|@%@%|%\$%\$|%\+%##|%#%#).{8,400}?\1"),
+        ("password", r"\bENC\s+([^\s\"']{4,})"),  # FortiOS
+        ("password", r"-A[A-Z]==[A-Za-z0-9+/=]{8,}"),  # PAN-OS
+        ("password", r"\bAQBap[A-Za-z0-9+/=]{16,}"),  # AOS-CX
+        ("token", r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"),  # JWT
+        ("token", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+        ("token", r"\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|AIza[\w-]{30,}|hvs\.[\w-]{20,})"),
+        ("token", r"\bxox[a-z]-[\w-]{8,}"),
+        ("token", r"(?i:\b(?:bearer|basic))\s+([\w.~+/-]{12,}=*)"),
+        ("password", r"://[^\s/:@\"'<>]*:([^\s/\"']+)@"),  # a URL's user:password@
+    )
+)  # fmt: skip
+
+_PAIR_JSON: Final = re.compile(r'"([^"\\]{1,80})"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*)')
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
+_XML: Final = re.compile(r"<([\w:.-]{1,80})(?:\s[^<>]*)?>([^<>]+)(?=</)")
+_XML_ATTRIBUTE: Final = re.compile(r"(?<=\s)([\w:.-]{1,80})=(?:\"([^\"<>]*)\"|'([^'<>]*)')")
+_PAIR: Final = re.compile(
+    r"(?<![\w.-])([\w.-]{2,80})(=(?:\\\n\s*)?|\s+=\s+|\s*::?\s*)(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s\"',;&][^\s,;&]*)"
+)
+
+_SENSITIVE: Final = re.compile(
+    r"(?:^|[-_. ])(?:password\d?|passwd\d?|passphrase|pass-phrase|passcode|pwd|pass|psksecret|secret|psk|token|apikey|"
+    r"community|community-string|community-name|rocommunity|rwcommunity|phash|"
+    r"(?:pre-?shared|shared|secret|private|privacy|priv|auth|authentication|encryption|enc|api|access|session|server|"
+    r"md5|wpa|wpa2|wep|master|signing|service|account|storage|hello|ike|radius|tacacs|snmp|string|client|license|"
+    r"security|bind|subscription|encrypt|stream|tacacs|ddns|ppk|sae|totp|vpn|ssh-?host|group|tsig)-?key|key-string|ckn-?cak|cak|encrypted-?value)$"
+)
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_WEAK_NAME: Final = re.compile(
+    r"(?:^|[-_.])(?:\w*(?:secret|token|passw\w*|pwd|passphrase|psk|apikey)|key|credentials?)$"
+)
+_PUBLIC: Final = re.compile(r"publi[ck]|pub-?key|fingerprint|key-?id|chain")
+_PLAIN: Final = re.compile(
+    r"(?:\d{1,3}(?:\.\d{1,3}){3}(?:[/:]\d+)?|[0-9a-fA-F:]*::[0-9a-fA-F:.]*(?:/\d+)?|(?:[0-9a-fA-F]{2}[:.-]){5}[0-9a-fA-F]{2}"
+    r"|(?:[0-9a-fA-F]{4}\.){2}[0-9a-fA-F]{4}|\d+(?:[.:/,-]\d+)*[a-zA-Z%]{0,3}|[A-Za-z]+-?(?:\d+/)*\d+(?:\.\d+)?|0x0+"
+    r"|[a-zA-Z]+(?:[-_/.][a-zA-Z]+)*[.,:;()]*|(?:aes|sha|hmac|md|des|rsa|ecdsa|hmac-sha)[\w-]*|/[\w./-]*)"
+)
+_ADDRESS: Final = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}(?:[/:]\d+)?|(?=.*::)[0-9a-fA-F:.]{3,45}(?:/\d+)?")
+_HIDDEN: Final = re.compile(
+    r"[*x•.\-_]+|<[^<>]{0,40}>|\((?:hidden|none|removed|null)\)|\[[^\]]{0,40}\]|\$\{?\w+\}?|0x0*", re.IGNORECASE
+)
+
+NO_COMMUNITY: Final = re.compile(
+    r"\d+(?:[:.]\d+)+(?:/\d+)?|[\d:]+|use-vrf|vrf|source-interface|filter-vrf|udp-port|version|traps?|informs?|community"
+    r"|[a-f0-9:]*::[a-f0-9:]*|enable|poll|context|interface|prefix|host|list|ip|ipv6|address|no-\w+|internet"
+)
+
+_PEM: Final = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
+_PUTTY: Final = re.compile(r"^Private-Lines: \d+\r?$", re.MULTILINE)
+_BODY: Final = re.compile(r"[A-Za-z0-9+/=]*\\?")
+_LONG: Final = 40  # characters of a line that is surely a body's
+_HEADER: Final = re.compile(r"[A-Z][\w-]*: .*|")
+
+
+def blocks(text: str) -> Iterator[tuple[int, int]]:
+    """Private keys of several lines, whole or cut at either end."""
+    done = 0
+    if "PRIVATE KEY-----" in text or "PRIVATE KEY BLOCK-----" in text:
+        for edge in _PEM.finditer(text):
+            if edge.start() < done:
+                continue
+            begins = edge[1] == "BEGIN"
+            span = (edge.start(), _body_end(text, edge.end())) if begins else (_body_start(text, edge), edge.end())
+            done = span[1]
+            yield span
+    for found in _PUTTY.finditer(text) if "Private-Lines:" in text else ():
+        yield found.end() + 1, max(found.end() + 1, _body_end(text, found.end()))
+
+
+def _body_end(text: str, at: int) -> int:
+    """Where a key ends whose body begins at `at`: behind its END line, or where the lines are no body any more."""
+    end = _line_end(text, at)
+    if closing := _PEM.search(text, at, end):
+        return closing.end()
+    if text[at:end].strip().startswith("\\n"):  # one line with escaped line breaks, cut
+        return end
+    sure, headers = end, True
+    while end < len(text):
+        following = _line_end(text, end + 1)
+        if closing := _PEM.search(text, end + 1, following):
+            return closing.end() if closing[1] == "END" else sure
+        line = text[end + 1 : following].strip()
+        headers = headers and bool(_HEADER.fullmatch(line))
+        if not headers and not _BODY.fullmatch(line):
+            break
+        end = following
+        if len(line) >= _LONG or end >= len(text):  # without its END, a short line may be the next command's
+            sure = end
+    return sure
+
+
+def _line_end(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end
+
+
+def _body_start(text: str, edge: re.Match[str]) -> int:
+    """Where a key begins whose END line this is and whose beginning was cut off."""
+    start = text.rfind("\n", 0, edge.start()) + 1
+    while start > 0:
+        before = text.rfind("\n", 0, start - 1) + 1
+        line = text[before : start - 1].strip()
+        if not line or not _BODY.fullmatch(line):
+            break
+        start = before
+    return start
+
+
+def formats(line: str) -> Iterator[Span]:
+    """What any part of the line shows by its own look."""
+    for kind, pattern in _FORMATS:
+        group = 1 if pattern.groups and "\\1" not in pattern.pattern else 0
+        for found in pattern.finditer(line):
+            yield found.start(group), found.end(group), kind
+
+
+def pairs(line: str, *, xml: bool) -> Iterator[Span]:
+    """Values of fields whose name says secret: JSON, XML, `name=value`, `name: value`."""
+    for found in _PAIR_JSON.finditer(line) if '"' in line else ():
+        if (kind := kind_of(found[1])) and is_secret(_unquoted(found[2]), strong=True):
+            yield found.start(2), found.end(2), kind
+    if xml:
+        for found in _XML.finditer(line):
+            if (kind := kind_of(found[1])) and is_secret(found[2].strip(), strong=True):
+                yield found.start(2), found.end(2), kind
+        for found in _XML_ATTRIBUTE.finditer(line):
+            group = 2 if found[2] is not None else 3
+            if (kind := kind_of(found[1])) and is_secret(found[group], strong=True):
+                yield found.start(group), found.end(group), kind
+    for found in _PAIR.finditer(line):
+        name, value = found[1], _unquoted(found[3])
+        kind = kind_of(name)
+        certain = "=" in found[2] or name.islower() or found[3][0] in "\"'"
+        if kind == "community" and (not certain or NO_COMMUNITY.fullmatch(value)):
+            continue
+        if kind and is_secret(value, strong=certain):
+            yield found.start(3), found.end(3), kind
+        elif not kind and _WEAK_NAME.search(name.lower()) and is_secret(value, strong=False):
+            yield found.start(3), found.end(3), "key"
+
+
+def kind_of(name: str) -> str:
+    """The kind of secret that a field of this name holds; "" when the name says none."""
+    plain = _CAMEL.sub("-", name).lower().replace("_", "-") if not name.isupper() else name.lower().replace("_", "-")
+    plain = plain.rsplit(":", 1)[-1]
+    if plain in (known := words().keywords):
+        return known[plain]
+    if not _SENSITIVE.search(plain) or _PUBLIC.search(plain):
+        return ""
+    for part, kind in (("communit", "community"), ("token", "token"), ("hash", "hash"), ("key", "key"), ("psk", "key")):
+        if part in plain:
+            return kind
+    return "password"
+
+
+def is_secret(value: str, *, strong: bool) -> bool:
+    """Whether a value behind a secret's name is one. `strong`: the name and its place leave no doubt."""
+    if not value or _MARKED.fullmatch(value) or _HIDDEN.fullmatch(value) or is_encoding(value):
+        return False
+    if _ADDRESS.fullmatch(value):
+        return False
+    word = value.rstrip(".,;:)").lower()
+    if word in words().never or word.startswith(("minimum-", "maximum-", "min-", "max-")):
+        return False
+    if strong:
+        return not re.fullmatch(r"[\W_]{1,2}", value)
+    return len(value) >= 6 and not _PLAIN.fullmatch(value) and _entropy(value) >= 2.3
+
+
+def _entropy(value: str) -> float:
+    """Bits per character of what stands in the value."""
+    counts, total = Counter(value).values(), len(value)
+    return -sum(count / total * math.log2(count / total) for count in counts)
+
+
+def strings(line: str) -> Iterable[re.Match[str]]:
+    """The JSON strings of a line that may hold more than a word: commands, whole outputs."""
+    return (found for found in _STRING.finditer(line) if " " in found[0] or "\\n" in found[0])
+
+
+def decoded(literal: str) -> str | None:
+    """A JSON string's text; None when it is none."""
+    try:
+        text = json.loads(literal, strict=False)
+    except ValueError:
+        return None
+    return text if isinstance(text, str) else None
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if len(value) > 1 and value[0] in "\"'" and value[-1] == value[0] else value.strip("\"'")

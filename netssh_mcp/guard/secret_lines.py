@@ -1,0 +1,130 @@
+"""Secrets that are known by the command they stand in: rules and keywords of knowledge/redaction.yaml on one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from netssh_mcp.guard.secret_formats import NO_COMMUNITY, Span, is_secret, kind_of
+from netssh_mcp.knowledge.redaction_rules import Rule, is_encoding, words
+
+Ancestors = Callable[[], Iterable[str]]  # the lines of the sections that a line stands in, asked only when needed
+
+_LEAD: Final = re.compile(r"[\s+!<>|-]*(?:\d{1,7}[:-]\s*)?")  # a diff's sign, grep's number
+_VERB: Final = re.compile(r"(?:no|set|undo|default|do|delete|add|/)\s+/?\s*")
+_INNER: Final = re.compile(
+    r"(?<=\S)[#>$]\s*/?(?=[a-z])|:\s+(?=[a-z])|(?<=command:)|(?<=cmd=)"
+)  # behind a prompt, in a log of commands
+_MOST_STARTS: Final = 8  # places of one line where a command may begin
+_WORD: Final = re.compile(r"[A-Za-z][\w.-]*")
+_NEXT: Final = re.compile(r"\s+(\"(?:[^\"\\]|\\.)*\"|'[^']*'|\S+)")
+_GLUED: Final = re.compile(r"(?:=|\s+=\s+|\s*:\s*)(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,;&]+)")
+_WITH_ARGUMENT: Final = frozenset({"level", "role", "option", "for", "fallback"})
+_WEAK: Final = re.compile(
+    r"(?:^|[-_.])(?:\w*(?:secret|token|passwo?r?d|pwd|passphrase|psk)|key|cipher|ciphertext|encrypted)$"
+)
+
+
+class CommandRules:
+    """Rules by the first word of the commands they are for."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._by_head: dict[str, list[Rule]] = {}
+        self._anywhere: list[Rule] = []
+        for rule in rules:
+            for head in rule.heads:
+                self._by_head.setdefault(head, []).append(rule)
+            if not rule.heads:  # it has a literal then, or it would match anything
+                self._anywhere.append(rule)
+
+    def spans(self, line: str, ancestors: Ancestors) -> Iterator[Span]:
+        """Every secret that a rule or a keyword points at."""
+        starts = _starts(line)
+        ruled = [span for at in starts for span in self._ruled(line, line.lower(), at, ancestors)]
+        yield from ruled
+        first = min((start for start, _, _ in ruled), default=0)
+        yield from _keyworded(line, starts, first)
+
+    def _ruled(self, line: str, lowered: str, at: int, ancestors: Ancestors) -> Iterator[Span]:
+        head = _WORD.match(line, at)
+        for rule in self._by_head.get(head[0], ()) if head else ():
+            yield from _ruled(rule, line, at, ancestors)
+        for rule in self._anywhere:
+            if any(word in lowered for word in rule.literals[0]):
+                yield from _ruled(rule, line, at, ancestors)
+
+
+def _ruled(rule: Rule, line: str, at: int, ancestors: Ancestors) -> Iterator[Span]:
+    found = rule.line.match(line, at)
+    if not found or (rule.under and not any(rule.under.match(parent) for parent in ancestors())):
+        return
+    for number, kind in enumerate(rule.kinds, 1):
+        if found[number] is None:
+            continue
+        value = found[number].rstrip(";{").strip("\"'")
+        if kind == "community" and NO_COMMUNITY.fullmatch(value):
+            continue
+        if _names(value) and line[found.end(number) :].strip():  # `authentication md5 key-string X`: it comes later
+            continue
+        if kind == "key" and value.isdigit() and len(value) < 4 and not rule.under:
+            continue
+        if is_secret(value, strong=True):
+            yield found.start(number), found.end(number), kind
+
+
+def _starts(line: str) -> list[int]:
+    """Where a command may begin: the line's first word, the one behind `set` or `no`, the one behind a prompt."""
+    lead = _LEAD.match(line)
+    starts = [lead.end() if lead else 0]
+    starts += [found.end() for found in _INNER.finditer(line, starts[0], 400)][:3]
+    for at in list(starts):
+        if verb := _VERB.match(line, at):
+            starts.append(verb.end())
+    return starts[:_MOST_STARTS]
+
+
+def _keyworded(line: str, starts: list[int], ruled: int) -> Iterator[Span]:
+    """What follows a keyword, an encryption type passed over; how sure that is depends on where the keyword stands.
+
+    What stands in front of the first secret that a rule found (at `ruled`) belongs to that rule's command.
+    """
+    known, heads = words().keywords, words().heads
+    commanded = any((head := _WORD.match(line, at)) and head[0] in heads for at in starts)
+    for word in _WORD.finditer(line):
+        name = word[0].lower()
+        kind = known.get(name) or (kind_of(name) if commanded and "community" not in name else "")
+        if not kind and not (_WEAK.search(name) and "publi" not in name):
+            continue
+        value = _value(line, word.end())
+        if value is None or (value[1] <= ruled and not kind):
+            continue
+        start, end, quoted = value
+        text = line[start:end].rstrip(";").strip("\"'")
+        first = word.start() in starts or line[word.start() - 1 : word.start()] == "-"
+        strong = bool(kind) and word[0].islower() and (commanded or first or quoted) and end > ruled
+        if is_secret(text, strong=strong):
+            yield start, end, kind or "key"
+
+
+def _value(line: str, at: int) -> tuple[int, int, bool] | None:
+    """The first word that is no encryption type; what only names a type or a number has no secret behind it."""
+    if glued := _GLUED.match(line, at):
+        return glued.start(1), glued.end(1), glued[1][0] in "\"'"
+    found = _NEXT.match(line, at)
+    while found:
+        word = found[1].rstrip(";")
+        following = _NEXT.match(line, found.end())
+        if word in _WITH_ARGUMENT and following:
+            following = _NEXT.match(line, following.end())
+        elif not (is_encoding(word) or (word.isdigit() and len(word) <= 2) or (following and _names(word))):
+            break
+        if following is None:
+            return None
+        found = following
+    return (found.start(1), found.end(1), found[1][0] in "\"'") if found else None
+
+
+def _names(word: str) -> bool:
+    """Whether the word is itself a keyword, so that the secret is what follows it (`md5 key-string X`)."""
+    return word in words().keywords
