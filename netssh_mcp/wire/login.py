@@ -14,6 +14,7 @@ from netssh_mcp.errors import AuthenticationFailed, NetsshError, PromptNotFound
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.wire import drivers
+from netssh_mcp.wire.breaker import Breaker
 from netssh_mcp.wire.drivers import EventReads
 from netssh_mcp.wire.echo import after_echo
 from netssh_mcp.wire.framing import Prompt
@@ -25,9 +26,21 @@ from netssh_mcp.wire.turn import Turn
 INTERRUPT = b"\x03"
 _FIRST_PROMPT = 1.5  # seconds to wait for something like a prompt before asking for it with an empty line
 _ENABLE = "enable"
-_PASSWORD_LINE = re.compile(r"\s*(?:enable )?[Pp]assword:\s*")
+_PASSWORD_LINE = re.compile(r"\s*(?:[Ee]nable )?[Pp]assword:\s*")
+_SETTLED, _SLOWEST = 0.03, 2.0  # seconds that a password prompt must stay last: twice the echo's way, within these
+_NO_MORE = 3.0  # seconds of silence behind something that is neither a prompt nor a request for the secret
 _HIDDEN = "[hidden]"
 _BASE = re.compile(r"[^(#>%\[]*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """How `enable` was answered: `line` is the last one where it is safe to quote."""
+
+    line: str
+    why: str = ""
+    password: bool = False
+    typed: bool = False
 
 
 @dataclass(slots=True)
@@ -39,11 +52,13 @@ class Login:
     reader: Reader
     deadline: float
     turn: Turn
+    breaker: Breaker = field(default_factory=Breaker)
     banner: str = ""
     events: list[str] = field(default_factory=list)
     _prompt: Prompt | None = None  # proven, as long as nothing was written since
     _proven_at: int = -1
     _typed: list[str] = field(default_factory=list, repr=False)  # secrets that a device may echo
+    _settle: float = _SETTLED
 
     def prompt(self) -> Prompt:
         """Make the session ready and return its proven prompt. Raises PromptNotFound, AuthenticationFailed."""
@@ -186,34 +201,104 @@ class Login:
     def _enable(self) -> None:
         """Privileged mode. The secret is typed only when a password prompt is the last line, right after we asked."""
         assert self.device.enable is not None
+        secret = self.device.enable.reveal()
+        what = f"the enable secret of {self.device.username!r}"
+        identity = self.breaker.identity("enable", self.device.username, secret)
+        with self.breaker.trial(
+            self.device, identity, what, deadline=self.deadline, given_up=lambda: self.turn.cancelled
+        ) as trial:
+            answer = self._asked()
+            if answer.password:
+                self._type(secret)
+                answer = self._granted()
+            granted = self._mode_behind(answer) == "enable"
+            trial.taken = granted if answer.typed else None
+        if not granted:
+            raise AuthenticationFailed(
+                f"logged in, but the device did not grant enable mode{answer.why}",
+                device=self.device.name,
+                hint="Check this host's `enable` reference; it is tried once. Without it, exec mode is used.",
+            )
+
+    def _asked(self) -> _Answer:
+        """What the device makes of our `enable`: a password prompt that stays last, a prompt, or something else."""
+        began = time.monotonic()
         self.reader.write(f"{_ENABLE}\n".encode())
-        typed, line = False, ""
         raw = bytearray()
+        echoed = 0.0
         while time.monotonic() < self.deadline and not self.turn.cancelled:
             raw += self.reader.take()
-            line = self._answer(raw, typed=typed)
-            if _PASSWORD_LINE.fullmatch(line):
-                if typed:
-                    break  # asked again: the secret was wrong, and it is typed once only
-                secret = self.device.enable.reveal()
-                self._typed += [secret] if secret else []
-                self.reader.write(secret.encode() + b"\n")
-                typed, line = True, ""
-                raw.clear()
-            elif re.fullmatch(self.profile.prompts.pattern, line):
+            lines = self._behind_echo(raw)
+            if lines and not echoed:
+                echoed = time.monotonic() - began
+                self._settle = min(_SLOWEST, max(_SETTLED, 2 * echoed))
+            line = lines[-1] if lines else ""
+            if lines and re.fullmatch(self.profile.prompts.pattern, line):
+                return _Answer(line, " and asked for no password")
+            due = self.deadline - time.monotonic()
+            if line.strip():
+                quiet = self.reader.quiet()
+                if quiet >= self._settle and _PASSWORD_LINE.fullmatch(line) and self._nothing_else(lines[:-1]):
+                    return _Answer(line, password=True)
+                if quiet >= _NO_MORE:
+                    self.reader.write(INTERRUPT)
+                    return _Answer("", f": it answered {line[-80:]!r}, which is no request for the enable secret")
+                settled = _PASSWORD_LINE.fullmatch(line) and self._nothing_else(lines[:-1]) and quiet < self._settle
+                due = min(due, (self._settle if settled else _NO_MORE) - quiet)
+            self.reader.wait(max(due, 0.001))
+        return _Answer("", " in time")
+
+    def _nothing_else(self, lines: list[str]) -> bool:
+        """Between our request and the prompt stands nothing but log lines: whatever else asks is not the device."""
+        log_line = self.profile.log_line
+        return all(not line.strip() or (log_line and re.match(log_line, line)) for line in lines)
+
+    def _type(self, secret: str) -> None:
+        """The secret, and Enter only when nothing of it comes back: at a password prompt nothing is echoed.
+
+        What is echoed stands in a command line. Without Enter it is no command, and the session is given up.
+        """
+        self._typed += [secret] if secret else []
+        if self.reader.take():  # the device moved on in this very moment
+            raise self._moved_on()
+        self.reader.write(secret.encode())
+        until = time.monotonic() + self._settle
+        while (left := until - time.monotonic()) > 0:
+            if clean(self.reader.take()).strip("* \t"):  # some print a star for each character
+                raise self._moved_on()
+            self.reader.wait(left)
+        self.reader.write(b"\n")
+
+    def _moved_on(self) -> AuthenticationFailed:
+        return AuthenticationFailed(
+            "the device did not stay at its password prompt; the enable secret was not entered",
+            device=self.device.name,
+            hint="Log in by hand and see how the device answers `enable`. Without an `enable` reference, exec mode is "
+            "used.",
+        )
+
+    def _granted(self) -> _Answer:
+        """What comes behind the secret: something like a prompt, or the question again, which gets no answer."""
+        raw = bytearray()
+        line = ""
+        while time.monotonic() < self.deadline and not self.turn.cancelled:
+            raw += self.reader.take()
+            line = last_line(clean(bytes(raw)))
+            if _PASSWORD_LINE.fullmatch(line) or re.fullmatch(self.profile.prompts.pattern, line):
                 break
-            self.reader.wait(self.deadline - time.monotonic())
-        if _PASSWORD_LINE.fullmatch(line):
+            if line.strip() and self.reader.quiet() >= _NO_MORE:
+                break
+            due = self.deadline - time.monotonic()
+            self.reader.wait(max(0.001, min(due, _NO_MORE - self.reader.quiet()) if line.strip() else due))
+        if line.strip() and not re.fullmatch(self.profile.prompts.pattern, line):
             self.reader.write(INTERRUPT)
+        return _Answer("", typed=True)
+
+    def _mode_behind(self, answer: _Answer) -> str:
+        """The mode that a proven prompt shows. What follows a secret may be it: it proves nothing and is not quoted."""
         self._prompt = None
-        # What follows a secret may be the secret: it proves nothing and is quoted nowhere.
-        self.banner = "" if typed or _PASSWORD_LINE.fullmatch(line) else line
-        if self.profile.mode(self._proven_behind_secret().line if typed else self._proven().line) != "enable":
-            raise AuthenticationFailed(
-                "logged in, but the device did not grant enable mode" + ("" if typed else " and asked for no password"),
-                device=self.device.name,
-                hint="Check this host's `enable` reference; it was tried once. Without it, exec mode is used.",
-            )
+        self.banner = answer.line
+        return self.profile.mode(self._proven_behind_secret().line if answer.typed else self._proven().line)
 
     def _proven_behind_secret(self) -> Prompt:
         """The prompt; an error's own words cut what came, and with it the secret, so that no search would find it."""
@@ -229,13 +314,11 @@ class Login:
                 hint="Log in by hand and see how the device answers `enable`; it was tried once.",
             ) from None
 
-    def _answer(self, raw: bytearray, *, typed: bool) -> str:
-        """The last line of what came behind the echo of our `enable`; "" while there is no such echo."""
-        if typed:
-            return last_line(clean(bytes(raw)))
+    def _behind_echo(self, raw: bytearray) -> list[str]:
+        """The lines of what came behind the echo of our `enable`; none while there is no such echo."""
         at = after_echo(bytes(raw), _ENABLE)
         if at is None:  # a log line came first
             start = max(0, raw.find(_ENABLE.encode()))
             at = after_echo(bytes(raw[start:]), _ENABLE)
             at = None if at is None else start + at
-        return "" if at is None else last_line(clean(bytes(raw[at:])))
+        return [] if at is None else clean(bytes(raw[at:])).split("\n")

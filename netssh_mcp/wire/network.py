@@ -54,7 +54,7 @@ class NetworkConnection:
         channel.invoke_shell()
         self._reader = reader = Reader(channel, self.device.name)
         turn.bind(reader.wake.set)
-        login = Login(self.device, self.profile, reader, deadline, turn)
+        login = Login(self.device, self.profile, reader, deadline, turn, self._link.breaker)
         with login.hiding():
             self.prompt = login.prompt()
             self.profile = login.profile
