@@ -1,0 +1,75 @@
+"""sudo's dialogue: a prompt of our own that nothing else can print, one answer on stdin, never a second one.
+
+The password stands in no argument, no environment and no terminal. sudo writes the prompt of `-p` to stderr and reads
+the password from stdin with `-S` (sudo(8)); it asks again behind a wrong one, which is where we end it. Process lists
+show the prompt: a command that sudo runs without a password could print it, so such a host gets no `sudo` secret.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+from netssh_mcp.errors import AuthenticationFailed
+
+
+class SudoPrompt:
+    """One command under sudo. `argv` goes before the command; feed all of stderr; `answer` is asked for the bytes."""
+
+    def __init__(self, device: str, *, user: str = "") -> None:
+        """`user` is who the command runs as, root unless given."""
+        self._device = device
+        self._user = user
+        self._prompt = f"netssh-{secrets.token_hex(16)}:"
+        self._held = bytearray()
+        self._answered = False
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The words before the command. -k: a cached permission would leave our answer to the command's own stdin."""
+        as_user = ("-u", self._user) if self._user else ()
+        return ("sudo", "-k", "-S", "-p", self._prompt, *as_user, "--")
+
+    @property
+    def answered(self) -> bool:
+        """Whether the password has been asked for and given."""
+        return self._answered
+
+    def feed(self, data: bytes, reveal: Callable[[], str], write: Callable[[bytes], None]) -> bytes:
+        """What of stderr is the command's own. At the prompt, and only there, `write` gets the password and a newline.
+
+        A start of the prompt at the end is held back until more comes. AuthenticationFailed when sudo asks again: it
+        was told nothing more, and whoever catches this ends the channel.
+        """
+        self._held += data
+        prompt = self._prompt.encode()
+        out = bytearray()
+        while (at := self._held.find(prompt)) >= 0:
+            out += self._held[:at]
+            del self._held[: at + len(prompt)]
+            if self._answered:
+                raise AuthenticationFailed(
+                    "sudo did not take the password",
+                    device=self._device,
+                    hint="Check this host's `sudo` reference; it was tried once. The user may also not be in sudoers.",
+                )
+            self._answered = True
+            write(reveal().encode() + b"\n")
+        keep = _beginning(self._held, prompt)
+        out += self._held[: len(self._held) - keep]
+        del self._held[: len(self._held) - keep]
+        return bytes(out)
+
+    def rest(self) -> bytes:
+        """What was held back when stderr has ended."""
+        rest = bytes(self._held)
+        self._held.clear()
+        return rest
+
+
+def _beginning(held: bytearray, prompt: bytes) -> int:
+    """How many bytes at the end may be the start of the prompt."""
+    for size in range(min(len(prompt) - 1, len(held)), 0, -1):
+        if held.endswith(prompt[:size]):
+            return size
+    return 0
