@@ -80,6 +80,7 @@ class Devices:
 
     def _sessions(self, names: set[str]) -> Sheet:
         columns = ["session", "device", "user", "platform", "state", "prompt", "mode", "up", "idle", "commands", "last"]
+        columns.append("via")  # the jump hosts on the way, in hop order
         now = time.monotonic()
         rows = _cells()
         for session, busy in self._pool.sessions():
@@ -100,6 +101,7 @@ class Devices:
                     0.0 if busy else round(now - session.used_at, 1),
                     session.commands_run,
                     session.last_command,
+                    list(session.device.jump),
                 ]
             )
         return columns, rows

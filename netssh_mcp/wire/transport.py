@@ -245,6 +245,12 @@ def _translated(device: Device, link: Link) -> Iterator[None]:
                 device=device.name,
                 hint="Try again: a new connection to the jump host is opened.",
             ) from error
+        if link.processes:
+            raise Unreachable(
+                f"no SSH session with {where} through the ProxyCommand: {link.processes[0].ended() or _reason(error)}",
+                device=device.name,
+                hint="Run `ssh -v` with the same ssh_config by hand: it shows what the program says.",
+            ) from error
         raise Unreachable(
             f"no SSH session with {where}: {_reason(error)}",
             device=device.name,
