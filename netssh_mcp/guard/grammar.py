@@ -27,6 +27,7 @@ _URL = re.compile(
     re.IGNORECASE,
 )
 _LONE_WORD = re.compile(r"[\w.:/^\-]+[|\"]")  # the rest of a quoted alternation, which would be a harmless command
+_MENU = re.compile(r"/?(?:[A-Za-z0-9-]+[ /]+)*[A-Za-z0-9-]+")
 _QUOTED = re.compile(r"[\"']([^\"']*)[\"']")  # a line has one kind of quotes only
 _REMOTE = re.compile(r"[\w.\-]+@[\w.\-]+:[/\w]")  # user@host:path
 
@@ -53,7 +54,7 @@ def read(profile: Profile, command: str) -> Meaning:
     """The meaning of a command, whatever its class. CommandDenied when it has none, InputError when it is empty."""
     known = tables(profile)
     text = _plain(known, command)
-    understood = _argv if profile.argv else _whole_line if known.whole else _verb_line
+    understood = _argv if profile.argv else _whole_line if known.whole else _menu_line if profile.menus else _verb_line
     meaning = understood(known, text)
     if len(meaning.canonical) > profile.max_line:
         raise denied(text, f"it is longer than {profile.max_line} characters when spelled out")
@@ -120,6 +121,20 @@ def _whole_line(known: Grammar, text: str) -> Meaning:
     kind = _raised(known, kind, line, path)
     why = "it is no read command"
     return Meaning(line, kind, f"whole-line pattern of class {kind}", native_json=False, json_line="", why=why)
+
+
+def _menu_line(known: Grammar, text: str) -> Meaning:
+    """A menu path and its verb, parted by slashes or spaces: read with spaces, sent as they were typed."""
+    found = _MENU.match(text)
+    path = found[0] if found else ""
+    spaced = _SPACES.sub(" ", path.replace("/", " ")).strip(" ")
+    meaning = _verb_line(known, spaced + text[len(path) :])
+    words = meaning.canonical.split(" ")
+    parted = re.findall(r"[ /]+", path.lstrip("/"))
+    slashed = "".join(
+        word + ("/" if at < len(parted) and "/" in parted[at] else " ") for at, word in enumerate(words)
+    ).rstrip(" ")
+    return replace(meaning, canonical=f"/{slashed}" if text.startswith("/") else slashed)
 
 
 def _verb_line(known: Grammar, text: str) -> Meaning:

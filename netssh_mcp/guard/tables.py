@@ -60,7 +60,7 @@ def tables(profile: Profile) -> Grammar:
         json=_either(profile.json_output.commands),
         json_on_request=_either(profile.json_output.on_request),
         whole=_whole(profile),
-        forms={verb: re.compile(pattern) for verb, pattern in profile.forms.items()},
+        forms={verb: re.compile(form) for known, form in profile.forms.items() for verb in _in_menus(profile, known)},
         pipe_args={word: re.compile(pattern) for word, pattern in profile.pipes.args.items()},
     )
 
@@ -72,7 +72,12 @@ def _tree(profile: Profile) -> tuple[Word, tuple[tuple[CommandClass, re.Pattern[
     """
     root = Word()
     raised: dict[CommandClass, list[str]] = {"secret-read": [abbreviated(line) for line in profile.secret_read]}
-    phrases = sorted((phrase.split(), kind) for kind, known in profile.commands.items() for phrase in known)
+    phrases = sorted(
+        (phrase.split(), kind)
+        for kind, known in profile.commands.items()
+        for listed in known
+        for phrase in _in_menus(profile, listed)
+    )
     for words, kind in sorted(phrases, key=lambda entry: len(entry[0])):
         above = _above(root, words)
         if above and risk(kind) > risk(above):  # not in the tree, which would take `show de` for a longer word in it
@@ -84,6 +89,13 @@ def _tree(profile: Profile) -> tuple[Word, tuple[tuple[CommandClass, re.Pattern[
         node.kind = kind
     riskiest_first = sorted(raised.items(), key=lambda item: -risk(item[0]))
     return root, tuple((kind, either) for kind, lines in riskiest_first if (either := _either(lines)) is not None)
+
+
+def _in_menus(profile: Profile, phrase: str) -> tuple[str, ...]:
+    """`... print` is the phrase of every menu; any other one is itself."""
+    if not phrase.startswith("... "):
+        return (phrase,)
+    return tuple(f"{menu} {phrase[4:]}" for menu in profile.menus)
 
 
 def _above(root: Word, words: list[str]) -> CommandClass | Literal[""]:

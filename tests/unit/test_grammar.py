@@ -213,3 +213,37 @@ def test_patterns_do_not_blow_up_on_hostile_arguments(length: int) -> None:
         for text in hostile:
             with suppress(CommandDenied):
                 read(profiles.get(platform), text[:250])
+
+
+MENUS = {
+    "commands": {"read": ["... print"], "change": ["ip", "system"], "secret-read": ["... export"]},
+    "menus": ["ip", "ip address", "ip route", "system resource"],
+    "forms": {"... print": "(?:detail)?"},
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "sent", "kind"),
+    [
+        ("/ip/address print", "/ip/address print", "read"),
+        ("ip  addr/pri detail", "ip address/print detail", "read"),
+        ("/IP route EXPORT", "/ip route export", "secret-read"),
+        ("/ip address add x/y", "/ip address add x/y", "change"),
+        ("/ip address", "/ip address", "change"),
+        ("/system/resource/set a=b/c", "/system/resource/set a=b/c", "change"),
+        ("/system print", "/system print", "change"),
+    ],
+)
+def test_a_verb_behind_a_menu_path_is_read_with_spaces_and_sent_as_it_was_parted(
+    line: str, sent: str, kind: str
+) -> None:
+    meaning = read(_profile(**MENUS), line)
+    assert (meaning.canonical, meaning.command_class) == (sent, kind)
+
+
+@pytest.mark.parametrize(
+    "line", ["/ip address print file=x", "/nosuch print", "/", "//ip", "/ip address print #", ".. ip print"]
+)
+def test_a_menu_line_that_fits_nothing_is_refused(line: str) -> None:
+    with pytest.raises(CommandDenied):
+        read(_profile(**MENUS), line)

