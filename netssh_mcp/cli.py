@@ -124,7 +124,9 @@ def _common() -> argparse.ArgumentParser:
     files.add_argument("--templates", metavar="DIR", type=Path, help="your TextFSM templates")
     files.add_argument("--audit", metavar="FILE", type=Path, help="where each command and its outcome is recorded")
     files.add_argument(
-        "--host-keys", choices=("strict", "tofu"), help="strict: known hosts only; tofu: trust the first"
+        "--host-keys",
+        choices=("strict", "tofu", "pinned"),
+        help="strict: known hosts only; tofu: trust the first; pinned: only the inventory's `host_key`",
     )
     return common
 

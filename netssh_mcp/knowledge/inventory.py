@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 HostKeyMode = Literal["strict", "tofu", "pinned", "accept_any", ""]
 Platforms = Mapping[str, str]  # every name that an inventory may use -> the platform's own name
 
+_LEGACY = (
+    "legacy: true: SSH with this host may use SHA-1, CBC or 3DES, which can be broken. Upgrade it, or give it newer "
+    "keys, and remove the setting."
+)
 _log = logging.getLogger(__name__)
 
 
@@ -92,6 +96,11 @@ class Device:
     proxy_command: ProxyCommand | None = None
     host_key_alias: str = ""
     known_hosts: tuple[Path, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the reader of its results should know of the way to it."""
+        return (_LEGACY,) if self.legacy else ()
 
     @property
     def secrets(self) -> Mapping[str, Secret]:

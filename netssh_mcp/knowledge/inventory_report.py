@@ -81,6 +81,8 @@ def _one_login(device: Device) -> Iterator[str]:
 def _doubts(device: Device) -> Iterator[str]:
     for each in device.sets():
         yield from _login_doubts(each)
+    if device.legacy:
+        yield "legacy: true allows SHA-1, CBC and 3DES, which can be broken"
     if device.host_keys == "accept_any":
         yield "host_keys: accept_any lets anybody on the way read and change everything"
 

@@ -19,7 +19,8 @@ TOOLSETS: Final = ("observe",)  # what this version has; `all` is all of it
 RESERVED_TOOLSETS: Final = ("operate", "change")
 _ENVIRONMENT: Final = "NETSSH_"
 _LEVELS: Final[Mapping[str, LogLevel]] = {"debug": "debug", "info": "info", "warning": "warning", "error": "error"}
-_MODES: Final[Mapping[str, Literal["strict", "tofu"]]] = {"strict": "strict", "tofu": "tofu"}
+_HostKeys = Literal["strict", "tofu", "pinned"]
+_MODES: Final[Mapping[str, _HostKeys]] = {"strict": "strict", "tofu": "tofu", "pinned": "pinned"}
 _TRUTH: Final = {
     "1": True,
     "true": True,
@@ -52,7 +53,7 @@ class Settings:
     ssh_config: Path | None = None  # None: not read
     toolsets: tuple[str, ...] = TOOLSETS
     read_only: bool = False
-    host_keys: Literal["strict", "tofu"] = "strict"
+    host_keys: _HostKeys = "strict"
     output_cap: int = 20_000
     log_level: LogLevel = "warning"
     transport_log_level: LogLevel = "error"  # of the SSH library: below `info` it may show what is typed

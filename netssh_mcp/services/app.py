@@ -60,7 +60,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         stack.callback(audit.close)
         wall = Wall(PolicySource(settings.policy, tell=audit.record_event, doubts=fitting(inventory, profiles)))
         wall.source.current()  # a bad rule ends the start
-        pool = Pool(_Open(settings, wall), byte_limit=BYTE_LIMIT)
+        pool = Pool(_Open(settings, wall, audit), byte_limit=BYTE_LIMIT)
         async with anyio.create_task_group() as tasks:
             jobs = Jobs(tasks)
             tasks.start_soon(pool.sweep)
@@ -90,9 +90,10 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
 class _Open:
     """Opens connections; the wire, with Netmiko and Paramiko behind it, is imported by the first one."""
 
-    def __init__(self, settings: Settings, wall: Wall) -> None:
+    def __init__(self, settings: Settings, wall: Wall, audit: Audit) -> None:
         self._settings = settings
         self._wall = wall
+        self._audit = audit
         self._lock = threading.Lock()  # the first connections come from several threads
         self._opener: Opener | None = None
 
@@ -103,10 +104,13 @@ class _Open:
                 from netssh_mcp.wire.opener import Opener  # noqa: PLC0415
 
                 files = self._settings.known_hosts
-                self._opener = Opener(
-                    HostKeys(self._settings.host_keys, files[:-1], files[-1]), allowed=self._wall.may_connect
-                )
+                keys = HostKeys(self._settings.host_keys, files[:-1], files[-1], self._learned)
+                self._opener = Opener(keys, allowed=self._wall.may_connect)
             return self._opener
+
+    def _learned(self, device: str, key: str) -> None:
+        """`tofu`: on record before it is trusted."""
+        self._audit.record_event("host_key_learned", device=device, key=key)
 
     def __call__(self, hops: Sequence[Device], profile: Profile, *, turn: Turn, byte_limit: int) -> Connection:
         return self._made()(hops, profile, turn=turn, byte_limit=byte_limit)

@@ -359,6 +359,7 @@ def _shape(row: Row, *, ok: bool) -> dict[str, Any]:
         "truncated": False,
         "output_id": "",
         "events": [],
+        "warnings": list(row.device.warnings),
         "reconnected": row.facts.get("reconnected", False),
         "retried": row.facts.get("retried", False),
         "ms": {"queue": 0.0, "connect": 0.0, "exec": 0.0, "parse": 0.0, **row.facts.get("ms", {})},

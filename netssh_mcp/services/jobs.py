@@ -118,7 +118,7 @@ class Job:
 
 def running_answer(row: Row) -> dict[str, Any]:
     """A row that is not done yet: the text so far, and why it waits if it does."""
-    answer: dict[str, Any] = {**row.head(), "ok": False, "state": row.state}
+    answer: dict[str, Any] = {**row.head(), "ok": False, "state": row.state, "warnings": list(row.device.warnings)}
     if row.running and (text := row.turn.partial()):
         answer["output"] = text[-_PIECE:]
         answer["truncated"] = len(text) > _PIECE

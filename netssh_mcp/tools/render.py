@@ -95,6 +95,7 @@ def _row(row: Mapping[str, Any]) -> str:
     lines = [f"# {row['device']}{platform}: {compact(row['command'])[1:-1]}", *(["; ".join(facts)] if facts else [])]
     if row.get("parse_note"):
         lines.append(f"note: {row['parse_note']}")
+    lines += [f"warning: {warning}" for warning in row.get("warnings", ())]
     if row.get("error"):
         lines.append(error(row["error"]))
     lines += _content(row)
@@ -113,6 +114,7 @@ _ROW_TEXTS = {  # device text, in this order
 }
 _ROW_KNOWN = {
     *("device", "platform", "command", "ok", "state", "parse_note", "error", "ms", "table", "data", "events"),
+    "warnings",
     *(*_ROW_WORDS, *_ROW_FLAGS, *_ROW_TEXTS),
 }
 

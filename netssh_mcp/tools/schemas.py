@@ -59,6 +59,7 @@ ROW = shape(
     truncated=FLAG,
     output_id=said(STRING, "for read_output"),
     events=said(STRINGS, "lines the device sent unasked (syslog)"),
+    warnings=said(STRINGS, "what weakens the way to this device"),
     error=ERROR,
     partial=said(FLAG, "output is what came before the error"),
     sent=said(STRING, "the line as sent, where it differs"),

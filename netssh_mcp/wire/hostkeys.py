@@ -63,6 +63,11 @@ class _Records:
         return (*self.exact, *self.portless)
 
 
+def _recorded_as(device: Device) -> str:
+    """The name that the files have the host under. An alias has no port (HostKeyAlias of ssh_config(5))."""
+    return device.host_key_alias.lower() or host_name(device.hostname, device.port)
+
+
 def _marked(entries: tuple[Entry, ...], marker: str) -> list[Entry]:
     return [entry for entry in entries if entry.marker == marker]
 
@@ -131,7 +136,7 @@ class HostKeys:
         if mode == "tofu":
             self._keep(device, shown)
             return
-        name = host_name(device.hostname, device.port)
+        name = _recorded_as(device)
         raise HostKeyUnknown(
             f"the host key {shown.mark} is not in any known_hosts file, and the mode is strict{doubt}",
             device=device.name,
@@ -140,8 +145,8 @@ class HostKeys:
         )
 
     def _records(self, device: Device) -> _Records:
-        name, host = host_name(device.hostname, device.port), host_name(device.hostname, 22)
-        found = tuple(read((*self.files, self.own_file), {name, host}))
+        name, host = _recorded_as(device), device.host_key_alias.lower() or host_name(device.hostname, 22)
+        found = tuple(read((*self.files, *device.known_hosts, self.own_file), {name, host}))
         exact = tuple(entry for entry in found if entry.matches(name))
         return _Records(exact, tuple(entry for entry in found if entry.matches(host)) if name != host else ())
 
@@ -160,7 +165,7 @@ class HostKeys:
 
     def _keep(self, device: Device, shown: Shown) -> None:
         key = base64.b64encode(shown.public).decode()
-        line = f"{host_name(device.hostname, device.port)} {shown.key_type} {key}\n"
+        line = f"{_recorded_as(device)} {shown.key_type} {key}\n"
         try:
             own = Path(os.path.realpath(self.own_file))  # a link stays one
             own.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -245,7 +250,7 @@ def _certificate_doubt(device: Device, shown: Shown, records: _Records) -> str |
     if not any(entry.public == shown.certificate.authority for entry in authorities):
         mark = fingerprint(shown.certificate.authority)
         return f"; its certificate is signed by {mark}, which no @cert-authority line allows for this host"
-    reason = shown.certificate.refusal(device.hostname, time.time())
+    reason = shown.certificate.refusal(device.host_key_alias or device.hostname, time.time())
     return f"; its certificate is refused: {reason}" if reason else None
 
 

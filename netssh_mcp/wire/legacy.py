@@ -19,10 +19,6 @@ from netssh_mcp.wire.handshake import CIPHERS, HOST_KEYS, MACS, Handshake
 from netssh_mcp.wire.key_blobs import Fields, public_part
 from netssh_mcp.wire.userauth import _Handler as Handler
 
-WARNING: Final = (
-    "legacy: true: SSH with this host may use SHA-1, CBC or 3DES, which can be broken. Upgrade it, or give it newer "
-    "keys, and remove the setting."
-)
 _GROUP1: Final = int(  # RFC 2409 6.2, the second Oakley group: 1024 bits
     "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B"
     "302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7EDEE386BFB5A899FA5AE9F24117C4B1FE6"
