@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from tests.redaction import values
 
-FOLDER = Path(__file__).parent / "corpus"
+# Another folder of the same layout gives the figures of lines that no rule was ever tuned on.
+FOLDER = Path(os.environ.get("NETSSH_REDACTION_CORPUS", Path(__file__).parent / "corpus"))
 BENIGN = FOLDER / "benign.yaml"
 WANTED = 400  # lines per platform that are measured
 FEWEST_TURNS = 4  # a form is measured with its own values and at least three others
@@ -135,7 +137,9 @@ def measured(platform: str) -> Iterator[Form]:
 
 
 def benign() -> dict[str, list[str]]:
-    """Texts that redaction must not touch, by platform."""
+    """Texts that redaction must not touch, by platform; none where the folder has none."""
+    if not BENIGN.exists():
+        return {}
     found: dict[str, list[str]] = yaml.safe_load(BENIGN.read_text(encoding="utf-8"))
     return found
 
