@@ -23,7 +23,6 @@ _Parsed = tuple[Kind, tuple[str, ...]] | Missing
 FORMS: Final = 'env:NAME, file:PATH, cmd:["program", "argument"], keyring:service/user or stored:NAME'
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OTHER_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{1,30}")
-_CHEAP: Final = ("env", "file", "plain")  # kinds whose value costs nothing to look at again
 _WALL: Final = "<redacted>"
 
 
@@ -111,13 +110,10 @@ class Secret:
         return Secret("cmd", self.__source, withheld=names, vault=self.__vault) if self.kind == "cmd" else self
 
     @property
-    def cheap(self) -> bool:
-        """Whether to look at the value costs no program and no question to a store."""
-        return self.kind in _CHEAP
-
-    @property
     def variable(self) -> str:
-        """The environment variable that holds the value, or ""."""
+        """The environment variable that holds the value, or the key to it, or ""."""
+        if self.kind == "netmiko":
+            return sources.NETMIKO_KEY
         return self.__source[0] if self.kind == "env" else ""
 
     def missing(self) -> str:

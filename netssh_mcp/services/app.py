@@ -15,9 +15,11 @@ from netssh_mcp.errors import NetsshError
 from netssh_mcp.guard.audit import Audit
 from netssh_mcp.guard.wall import PolicySource, Wall
 from netssh_mcp.knowledge.inventory import Device, InventorySource
+from netssh_mcp.knowledge.log_scrubbing import scrubbed_logs
 from netssh_mcp.knowledge.parsing import Parsers
 from netssh_mcp.knowledge.profiles import Profile, Profiles
 from netssh_mcp.knowledge.settings import Settings
+from netssh_mcp.knowledge.vault import Vault
 from netssh_mcp.services.commands import Commands
 from netssh_mcp.services.devices import Devices
 from netssh_mcp.services.harvest import Harvester
@@ -50,10 +52,12 @@ class App:
 async def open_app(settings: Settings) -> AsyncIterator[App]:
     """Open the audit file and the services; on leaving, end the jobs and close every session, in bounded time."""
     profiles = Profiles.load(settings.profiles)
-    inventory = InventorySource(settings.inventory, profiles.platforms, ssh_config=settings.ssh_config)
+    vault = Vault()  # what is redacted everywhere: each secret from its first use on
+    inventory = InventorySource(settings.inventory, profiles.platforms, vault, ssh_config=settings.ssh_config)
     outputs = Outputs(cap=settings.output_cap, spill_dir=settings.spill)
     failure: NetsshError | None = None
     with contextlib.ExitStack() as stack:
+        stack.enter_context(scrubbed_logs(vault))
         stack.callback(outputs.close)
         audit = Audit(settings.audit) if settings.audit else None
         assert audit is not None

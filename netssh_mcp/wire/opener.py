@@ -17,6 +17,7 @@ from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.wire.bastions import IDLE, Bastions
 from netssh_mcp.wire.breaker import Breaker
 from netssh_mcp.wire.dial import Allowed, anywhere
+from netssh_mcp.wire.forget import forget_locals
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.linux import LinuxConnection
 from netssh_mcp.wire.network import NetworkConnection
@@ -25,7 +26,8 @@ from netssh_mcp.wire.turn import Connection, Turn
 
 # Paramiko reports from its own threads, with tracebacks; what matters of it comes back as our errors.
 for _name in ("paramiko", "netmiko"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL)
+    if logging.getLogger(_name).level == logging.NOTSET:  # else the operator has said what is wanted
+        logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 class Opener:
@@ -44,6 +46,13 @@ class Opener:
         `connect_timeout` of the device bounds TCP connection and login, and once more the preparation. Raises
         ConnectError, AddressDenied or PromptNotFound; nothing is left open then. A cancel breaks it off at any point.
         """
+        try:
+            return self._opened(hops, profile, turn, byte_limit)
+        except BaseException as error:
+            forget_locals(error)
+            raise
+
+    def _opened(self, hops: Sequence[Device], profile: Profile, turn: Turn, byte_limit: int) -> Connection:
         device = hops[-1]
         link = Link(self._breaker)
         turn.bind(link.close)
@@ -64,7 +73,11 @@ class Opener:
         link = Link(self._breaker)
         turn.bind(link.close)
         deadline = time.monotonic() + hops[-1].connect_timeout
-        link.go_through(self._bastions.hold(tuple(hops), link, deadline))
+        try:
+            link.go_through(self._bastions.hold(tuple(hops), link, deadline))
+        except BaseException as error:
+            forget_locals(error)
+            raise
         return link
 
     def expire(self, now: float) -> None:
