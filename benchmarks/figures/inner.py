@@ -6,11 +6,13 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from benchmarks.measure import Bench, fastest
 from benchmarks.report import Figure, compared
 from netssh_mcp.guard import policy
 from netssh_mcp.guard.audit import Audit
+from netssh_mcp.guard.wall import PolicySource, Wall
 from netssh_mcp.knowledge.inventory import InventorySource
 from netssh_mcp.knowledge.parsing import Parsers
 from netssh_mcp.knowledge.profiles import Profiles
@@ -36,6 +38,13 @@ def run(bench: Bench) -> Iterator[Figure]:
     decision = fastest(lambda: policy.decide(device, profile, f"{line}.{next(numbers)}"), times=times) * 1e6
     split = fastest(line.split, times=times) * 1e6
     yield compared("policy decision", decision, "us", "str.split of the line", split, absolute=50)
+    wall = Wall(PolicySource(_rules(folder)))
+
+    def by_the_file() -> None:  # its stamp is looked at, and the rates are counted
+        wall.count(wall.decide(source.current(), device, profile, f"{line}.{next(numbers)}"))
+
+    decision = fastest(by_the_file, times=times) * 1e6
+    yield compared("policy decision, operator's file", decision, "us", "str.split of the line", split, absolute=50)
 
     yield _audit(bench, times)
 
@@ -53,6 +62,13 @@ def run(bench: Bench) -> Iterator[Figure]:
     ours = fastest(lambda: parsers.parse(profile, "show ip route", as_json, "json", native_json=True), times=few) * 1e3
     bare = fastest(lambda: json.loads(as_json), times=few) * 1e3
     yield compared(f"JSON, the same {_ROUTES} rows", ours, "ms", "json.loads", bare)
+
+
+def _rules(folder: Path) -> Path:
+    path = folder / "policy.yaml"
+    path.write_text(_RULES)
+    path.chmod(0o600)
+    return path
 
 
 def _audit(bench: Bench, times: int) -> Figure:
@@ -80,6 +96,24 @@ def _audit(bench: Bench, times: int) -> Figure:
         os.close(plain)
     return compared("audit, decision and outcome", recorded, "us", "two plain writes", written)
 
+
+_RULES = """\
+version: 1
+timezone: Europe/Berlin
+rules:
+  - classes: [read, diagnose, secret-read]
+    deny_always: [show tech-support, show crypto key, ... | redirect, ... | tee]
+    deny: [show running-config, show startup-config, show snmp user, show aaa, show key chain, show archive config]
+    networks: [192.0.2.0/24, 127.0.0.0/8]
+    destinations: [10.0.0.0/8]
+    hours: 00:00-24:00
+    max_devices: 50
+    max_commands: 20
+    max_seconds: 60
+    rate: 100000/s
+    rate_total: 100000/s
+  - {devices: 'platform=cisco_ios', classes: [diagnose], allow: [show version, show clock, show ip route]}
+"""
 
 _HEAD = """\
 Codes: K - kernel route, C - connected, L - local, S - static,

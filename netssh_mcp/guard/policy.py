@@ -65,7 +65,7 @@ def decide(
     """
     try:
         meaning = grammar.read(profile, command)
-        verdict = terms.judge(device.hostname, profile, meaning, within)
+        verdict = terms.judge(profile, meaning, within)
         if not verdict.allowed:
             raise grammar.denied(command, verdict.why, verdict.hint)
     except (CommandDenied, InputError) as refusal:

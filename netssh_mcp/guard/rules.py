@@ -17,6 +17,7 @@ from netssh_mcp.guard import addresses
 from netssh_mcp.guard.grammar import Meaning
 from netssh_mcp.guard.limits import Clock, Hours, Rate
 from netssh_mcp.guard.tables import abbreviated
+from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.model import CLASSES, READS, CommandClass
 
@@ -47,20 +48,17 @@ class Entry:
         """A regex for every command that begins with these words, abbreviated at will."""
         return ".*" if self.text in ("...", "*") else abbreviated(self.text)
 
-    def spells(self, words: Sequence[str], *, whole: bool, fold: bool) -> bool:
-        """Whether `words` are this entry word by word, and nothing more if `whole`."""
-        return _fits(self.words, words, whole=whole, fold=fold)
+
+_Spelled = tuple[Entry, tuple[str, ...]]
 
 
-def _fits(entry: Sequence[str], words: Sequence[str], *, whole: bool, fold: bool) -> bool:
+def _fits(entry: Sequence[str], words: Sequence[str], *, whole: bool) -> bool:
+    """Whether `words` are the entry word by word, and nothing more if `whole`."""
     if not entry:
         return not (whole and words)
     if entry[0] == "...":
-        return any(_fits(entry[1:], words[skip:], whole=whole, fold=fold) for skip in range(len(words) + 1))
-    if not words:
-        return False
-    same = entry[0] == words[0] or (fold and entry[0].lower() == words[0].lower())
-    return (same or entry[0] == "*") and _fits(entry[1:], words[1:], whole=whole, fold=fold)
+        return any(_fits(entry[1:], words[skip:], whole=whole) for skip in range(len(words) + 1))
+    return bool(words) and entry[0] in (words[0], "*") and _fits(entry[1:], words[1:], whole=whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +118,39 @@ class Refusals:
         )
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Permissions:
+    """Allow entries by their first word, which is never a wild card; words of devices in lower case."""
+
+    entries: tuple[Entry, ...] = ()
+    exact: Mapping[str, tuple[_Spelled, ...]] = field(default_factory=dict)
+    folded: Mapping[str, tuple[_Spelled, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> Permissions:
+        exact = [(entry, entry.words) for entry in entries]
+        folded = [(entry, tuple(entry.text.lower().split())) for entry in entries]
+        return cls(tuple(entries), _by_first(exact), _by_first(folded))
+
+    def find(self, profile: Profile, canonical: str) -> Entry | None:
+        """The first entry that spells the command. A program's arguments all count; a device's line may go on."""
+        if not self.entries:
+            return None
+        inner = _inner(profile, canonical)
+        if inner is None and profile.argv:
+            words = shlex.split(canonical)
+            return next((each for each, own in self.exact.get(words[0], ()) if _fits(own, words, whole=True)), None)
+        words = (inner[1] if inner else canonical).lower().split()
+        return next((each for each, own in self.folded.get(words[0], ()) if _fits(own, words, whole=False)), None)
+
+
+def _by_first(entries: Sequence[_Spelled]) -> dict[str, tuple[_Spelled, ...]]:
+    found: dict[str, tuple[_Spelled, ...]] = {}
+    for entry, words in entries:
+        found[words[0]] = (*found.get(words[0], ()), (entry, words))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
     """A rate and what it counts together: one device under one rule, or all of the rule's."""
@@ -148,9 +179,10 @@ class Terms:
     secret_by: str = ""  # the rule that says secret_read: deny
     never: Refusals = field(default_factory=Refusals)
     denied: Refusals = field(default_factory=Refusals)
-    allowed: tuple[Entry, ...] = ()
+    allowed: Permissions = field(default_factory=Permissions)
     hours: tuple[tuple[Hours, str], ...] = ()
     networks: tuple[tuple[tuple[Network, ...], str], ...] = ()
+    elsewhere: Verdict | None = None  # the device's own address is in none of its networks
     destinations: tuple[tuple[tuple[Network, ...], str], ...] = ()
     max_seconds: float = _UNLIMITED
     rates: tuple[Counted, ...] = ()
@@ -159,15 +191,13 @@ class Terms:
     places: tuple[str, ...] = ()  # of all rules that hold for it
     clock: Clock = field(default_factory=Clock)
 
-    def judge(
-        self, hostname: str, profile: Profile, meaning: Meaning, within: frozenset[CommandClass] = READS
-    ) -> Verdict:
+    def judge(self, profile: Profile, meaning: Meaning, within: frozenset[CommandClass] = READS) -> Verdict:
         """May this be sent now? `within` is the ceiling of the tool that asks, which no rule lifts."""
         return (
             self._refused(profile, meaning)
             or _above(meaning, within)
             or self._closed()
-            or self._elsewhere(hostname)
+            or self.elsewhere
             or self._destination(meaning)
             or self._permission(profile, meaning)
         )
@@ -186,7 +216,7 @@ class Terms:
         kind = meaning.command_class
         if kind == "secret-read" and self.secret_by:
             return Verdict(False, f"it shows secrets, and {self.secret_by} says secret_read: deny", self.secret_by)
-        entry = next((entry for entry in self.allowed if _spelled(entry, profile, meaning)), None)
+        entry = self.allowed.find(profile, meaning.canonical)
         if meaning.url and not (entry and _spells_url(entry, profile, meaning)):
             return Verdict(False, "it names a URL, which only an allow entry that spells it permits")
         if entry is not None:
@@ -201,9 +231,7 @@ class Terms:
 
     def _not_in_classes(self, profile: Profile, meaning: Meaning) -> Verdict:
         kind = meaning.command_class
-        near = next(
-            (entry for entry in self.allowed if Refusals.of([entry]).find(refusable(profile, meaning.canonical))), None
-        )
+        near = Refusals.of(self.allowed.entries).find(refusable(profile, meaning.canonical))
         hint = f"Write its words in full, as {near.place} has them: {near.text}" if near else meaning.hint
         allowed = ", ".join(sorted(self.classes, key=CLASSES.index)) or "no class"
         if kind in READS:
@@ -218,13 +246,6 @@ class Terms:
                 hint = f"It opens {opens:%a %H:%M} {hours.zone_name}." if opens else ""
                 return Verdict(False, f"{place} allows commands only in {hours}; now it is {now:%a %H:%M}", place, hint)
         return None
-
-    def _elsewhere(self, hostname: str) -> Verdict | None:
-        """Names are looked at when they are resolved, by the wire."""
-        if not self.networks or addresses.literal(hostname) is None:
-            return None
-        place = self.outside(hostname)
-        return Verdict(False, f"{hostname} is in none of the networks of {place}", place) if place else None
 
     def _destination(self, meaning: Meaning) -> Verdict | None:
         if not self.destinations or not addresses.probes(meaning):
@@ -248,7 +269,7 @@ def _above(meaning: Meaning, within: frozenset[CommandClass]) -> Verdict | None:
 _OTHER_WORDS: Final = "The operator's policy refuses it on this device; other words for the same are refused too."
 
 
-def terms(rules: Rules, held: Sequence[tuple[Rule, bool]], device: str, clock: Clock) -> Terms:
+def terms(rules: Rules, held: Sequence[tuple[Rule, bool]], device: Device, clock: Clock) -> Terms:
     """What `held`, the rules that hold for `device` in file order, come to.
 
     The flag is False where a rule's selector cannot be resolved: then what it forbids holds, what it allows does not.
@@ -263,18 +284,20 @@ def terms(rules: Rules, held: Sequence[tuple[Rule, bool]], device: str, clock: C
     doubtful = [rule.place for rule, known in held if not known and rule.secret_read is False]
     if secret and not doubtful:
         classes |= {"secret-read"}
+    networks = tuple((rule.networks, rule.place) for rule in every if rule.networks is not None)
     return Terms(
         classes=classes,
         classes_by=by,
         secret_by=doubtful[0] if doubtful else secret_by if secret is False else "",
         never=Refusals.of([entry for rule in every for entry in rule.deny_always]),
         denied=Refusals.of([entry for rule in every for entry in rule.deny]),
-        allowed=tuple(entry for rule in sure for entry in rule.allow),
+        allowed=Permissions.of([entry for rule in sure for entry in rule.allow]),
         hours=tuple((rule.hours, rule.place) for rule in every if rule.hours is not None),
-        networks=tuple((rule.networks, rule.place) for rule in every if rule.networks is not None),
+        networks=networks,
+        elsewhere=_elsewhere(device.hostname, networks),
         destinations=tuple((rule.destinations, rule.place) for rule in every if rule.destinations is not None),
         max_seconds=min((rule.max_seconds for rule in every if rule.max_seconds is not None), default=_UNLIMITED),
-        rates=tuple(counted for rule in every for counted in _rates(rule, device)),
+        rates=tuple(counted for rule in every for counted in _rates(rule, device.name)),
         per_call=tuple(
             (what, most)
             for rule in every
@@ -286,6 +309,14 @@ def terms(rules: Rules, held: Sequence[tuple[Rule, bool]], device: str, clock: C
         places=tuple(rule.place for rule in every),
         clock=clock,
     )
+
+
+def _elsewhere(hostname: str, networks: Sequence[tuple[tuple[Network, ...], str]]) -> Verdict | None:
+    """Names are looked at when they are resolved, by the wire."""
+    if addresses.literal(hostname) is None:
+        return None
+    place = next((place for nets, place in networks if not addresses.inside(hostname, nets)), "")
+    return Verdict(False, f"{hostname} is in none of the networks of {place}", place) if place else None
 
 
 def _last(said: Sequence[tuple[_T | None, str]], otherwise: _T, by: str) -> tuple[_T, str]:
@@ -330,16 +361,6 @@ def _inner(profile: Profile, canonical: str) -> tuple[Profile, str] | None:
     argv = shlex.split(canonical)
     inner = profile.inner.get(argv[0])
     return (inner, argv[2]) if isinstance(inner, Profile) and len(argv) == 3 else None
-
-
-def _spelled(entry: Entry, profile: Profile, meaning: Meaning) -> bool:
-    """Whether an allow entry names this command. A program's arguments all count; a device's line may go on."""
-    inner = _inner(profile, meaning.canonical)
-    if inner is not None:
-        return entry.spells(inner[1].split(), whole=False, fold=True)
-    if profile.argv:
-        return entry.spells(shlex.split(meaning.canonical), whole=True, fold=False)
-    return entry.spells(meaning.canonical.split(), whole=False, fold=True)
 
 
 def _spells_url(entry: Entry, profile: Profile, meaning: Meaning) -> bool:

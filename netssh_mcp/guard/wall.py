@@ -105,7 +105,7 @@ class Wall:
 
     def terms(self, inventory: Inventory, device: Device) -> Terms:
         """What holds for the device now."""
-        return self._sheet(inventory).terms(device.name)
+        return self._sheet(inventory).terms(device)
 
     def decide(
         self,
@@ -161,7 +161,7 @@ class Wall:
         sheet = self._sheets[0]
         if device.name not in sheet.inventory.devices:  # it left the inventory while its job ran
             return not any(rule.networks for rule in sheet.rules.rules)
-        return not sheet.terms(device.name).outside(address)
+        return not sheet.terms(device).outside(address)
 
     def explain(self, inventory: Inventory, device: Device, profile: Profile, command: str) -> Explanation:
         """The verdict on a command, without sending or counting it."""
@@ -170,7 +170,7 @@ class Wall:
             meaning = grammar.read(profile, command)
         except (CommandDenied, InputError) as refusal:
             return Explanation(device.name, command, False, "", "", refusal.message, "", refusal.hint)
-        verdict = now.judge(device.hostname, profile, meaning)
+        verdict = now.judge(profile, meaning)
         place, why, hint = verdict.place, verdict.why, verdict.hint
         allowed = verdict.allowed
         if allowed:
@@ -219,12 +219,13 @@ class Sheet:
         self.problems: list[str] = []
         self.scopes: list[tuple[Rule, frozenset[str] | None]] = [(rule, self._scope(rule)) for rule in rules.rules]
 
-    def terms(self, name: str) -> Terms:
+    def terms(self, device: Device) -> Terms:
         """Made on first use."""
+        name = device.name
         found = self._terms.get(name)
         if found is None:
             held = [(rule, names is not None) for rule, names in self.scopes if names is None or name in names]
-            found = self._terms[name] = terms(self.rules, held, name, self._clock)
+            found = self._terms[name] = terms(self.rules, held, device, self._clock)
         return found
 
     def _scope(self, rule: Rule) -> frozenset[str] | None:

@@ -52,7 +52,7 @@ def _terms(device: Device, terms: Terms) -> Cells:
     return [
         device.name,
         [kind for kind in CLASSES if kind in terms.classes and not (kind == "secret-read" and terms.secret_by)],
-        [entry.text for entry in terms.allowed],
+        [entry.text for entry in terms.allowed.entries],
         never + [entry.text for entry in terms.denied.entries],
         list(_limits(terms)),
         list(terms.places) or [terms.classes_by],

@@ -162,3 +162,116 @@ def test_the_version_is_printed(tmp_path: Path) -> None:
 def test_control_characters_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     cli._print(argparse.Namespace(json=False), {}, lambda _: "a\x1b[31mb\x9b\tc\nd\xe9")
     assert capsys.readouterr().out == "a\\x1b[31mb\\x9b\tc\nd\xe9\n"
+
+
+def policy(home: Path, rules: str) -> list[str]:
+    path = home / "policy.yaml"
+    path.write_text(f"version: 1\nrules:\n{rules}\n", encoding="utf-8")
+    path.chmod(0o600)
+    return ["--policy", str(path), *EXAMPLE]
+
+
+def test_policy_check_counts_and_warns(tmp_path: Path) -> None:
+    rules = "  - {devices: 'nothing*', classes: [read, change]}\n  - {devices: '@nowhere', deny: [show clock]}"
+    done = ran(tmp_path, "policy", "check", *policy(tmp_path, rules))
+    assert done.returncode == 0, done.stderr
+    first, *warnings = done.stdout.splitlines()
+    assert first == f"{tmp_path / 'policy.yaml'}: 2 rules for 10 devices"
+    assert [warning.startswith("warning: policy.yaml:") for warning in warnings] == [True] * 3
+    assert "matches no device" in done.stdout
+    assert "no tool of this version sends change commands" in done.stdout
+    assert "there is no group '@nowhere'" in done.stdout
+    fields = json.loads(ran(tmp_path, "policy", "check", "--json", *policy(tmp_path, rules)).stdout)
+    assert len(fields["warnings"]) == 3
+
+
+def test_policy_check_warns_of_a_word_that_looks_misspelt_where_any_program_may_be_meant(tmp_path: Path) -> None:
+    done = ran(tmp_path, "policy", "check", *policy(tmp_path, "  - deny: [shwo running-config]"))
+    assert "'shwo running-config': no command of" in done.stdout
+    assert "did you mean show?" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [["policy", "check"], ["serve"], ["show", "leaf1", "show version"], ["policy", "explain", "leaf1", "x"]]
+)
+def test_a_bad_rule_ends_every_start_with_its_place(tmp_path: Path, words: list[str]) -> None:
+    for rule, said in (
+        ("{deyn: [show clock]}", "rules.0.deyn: there is no such key; did you mean deny"),
+        ("{devices: leaf1, deny: [shwo clock]}", "no command of arista_eos begins with 'shwo'; did you mean show?"),
+    ):
+        done = ran(tmp_path, *words, *policy(tmp_path, f"  - {rule}"))
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert "policy.yaml:3" in done.stderr
+        assert done.stdout == ""
+
+
+def test_a_policy_file_that_others_can_write_ends_the_start(tmp_path: Path) -> None:
+    arguments = policy(tmp_path, "  - {classes: [read]}")
+    (tmp_path / "policy.yaml").chmod(0o664)
+    done = ran(tmp_path, "serve", *arguments)
+    assert done.returncode == 2
+    assert "can be written by others (mode 0664)" in done.stderr
+    assert f"chmod go-w {tmp_path / 'policy.yaml'}" in done.stderr
+
+
+def test_policy_explain_gives_verdict_rule_and_canonical_form_and_an_exit_code(tmp_path: Path) -> None:
+    arguments = policy(tmp_path, "  - {devices: leaf1, deny: [show running-config]}")
+    denied = ran(tmp_path, "policy", "explain", "leaf1", "sh run | i x", *arguments)
+    assert denied.returncode == 1
+    assert 'canonical: "show run | include x"' in denied.stdout
+    assert "policy.yaml:3 denies 'show running-config'" in denied.stdout
+    allowed = ran(tmp_path, "policy", "explain", "leaf1", "sh ver", "--json", *arguments)
+    assert allowed.returncode == 0
+    facts = json.loads(allowed.stdout)
+    assert (facts["verdict"], facts["class"], facts["canonical"]) == ("allow", "read", "show ver")
+    without = ran(tmp_path, "policy", "explain", "leaf1", "reload", *EXAMPLE)
+    assert without.returncode == 1
+    assert "no read command" in without.stdout
+
+
+@pytest.mark.parametrize(
+    ("platform", "parts"),
+    [
+        (
+            "cisco_ios",
+            ["parser view NETSSH", "commands exec include all show", "exclude show running-config", "cmd = "],
+        ),
+        ("cisco_xe", ["parser view NETSSH"]),
+        ("cisco_nxos", ["role name netssh", "permit command show *", "deny command show running-config *"]),
+        ("cisco_xr", ["taskgroup NETSSH", "usergroup NETSSH", "cmd = show {"]),
+        ("cisco_asa", ["privilege cmd level 3 mode exec command show"]),
+        ("arista_eos", ["role netssh", "deny mode exec command show running-config.*", "deny command .*"]),
+        ("juniper_junos", ["class NETSSH permissions view", "deny-commands", "start shell", "allow-commands"]),
+        ("fortinet", ["config system accprofile", "set authgrp none"]),
+        ("nokia_sros", ["default-action deny-all", 'match "show"']),
+        ("huawei_vrp", ["privilege level 1"]),
+        ("frr", ["vtysh -u", "frrvty"]),
+        ("linux", ["sudoers", "restrict,from="]),
+        ("aruba_aoscx", ["There is no template", "cmd = show {", 'deny "^running-config"']),
+    ],
+)
+def test_policy_device_account_prints_what_to_type_on_the_device(
+    tmp_path: Path, platform: str, parts: list[str]
+) -> None:
+    done = ran(tmp_path, "policy", "device-account", platform)
+    assert done.returncode == 0, done.stderr
+    for part in parts:
+        assert part in done.stdout
+    assert "{" + "words}" not in done.stdout
+    assert "CHANGE-ME" in done.stdout or platform == "aruba_aoscx"
+
+
+def test_policy_device_account_of_an_unknown_platform_names_near_ones(tmp_path: Path) -> None:
+    unknown = ran(tmp_path, "policy", "device-account", "cisco_iso")
+    assert unknown.returncode == 2
+    assert "unknown platform 'cisco_iso'" in unknown.stderr
+
+
+def test_policy_check_without_a_file_says_what_holds_then(tmp_path: Path) -> None:
+    done = ran(tmp_path, "policy", "check", *EXAMPLE)
+    assert done.returncode == 2
+    assert "there is no policy file, so reads are allowed on every device and nothing else" in done.stderr
+    wrong = ran(tmp_path, "policy", "explain", "leaf1", *EXAMPLE)
+    assert wrong.returncode == 2
+    assert "policy explain takes 2 words, not 1" in wrong.stderr
