@@ -26,6 +26,7 @@ _URL = re.compile(
     r"|(?:^|[\s\"'=,(])(?:tftp|ftp|ftps|sftp|scp|rcp|https?|smb|nfs|cns|rsync|xmodem|ymodem|ldaps?|gopher|tftps):",
     re.IGNORECASE,
 )
+_EXPANSION = re.compile(r"\$(?![ \"'|)]|$)")  # what a shell behind the device would expand
 _LONE_WORD = re.compile(r"[\w.:/^\-]+[|\"]")  # the rest of a quoted alternation, which would be a harmless command
 _MENU = re.compile(r"/?(?:[A-Za-z0-9-]+[ /]+)*[A-Za-z0-9-]+")
 _QUOTED = re.compile(r"[\"']([^\"']*)[\"']")  # a line has one kind of quotes only
@@ -85,6 +86,8 @@ def _plain(known: Grammar, command: str) -> str:
         raise denied(text, f"it has the character {bad!a}; only printable ASCII is sent", hint)
     if text[0] in "!#" or (profile.comment and text.startswith(profile.comment)):
         raise denied(text, "it is a comment")
+    if _EXPANSION.search(text):
+        raise denied(text, "`$` may only end a word, as in a regular expression")
     if "?" in text:
         raise denied(text, "`?` asks the device for help and leaves the line in its buffer")
     for char in text:
