@@ -13,8 +13,8 @@ FORM = Form("cisco_ios", f"username bob secret {SECRET}", (SECRET,), ("plain",),
 
 def test_a_whole_secret_and_half_of_one_both_survived() -> None:
     assert FORM.survivors(FORM.text) == [(SECRET, "plain")]
-    assert FORM.survivors(f"username bob secret <redacted:password:ab12cd34>{SECRET[10:]}") == []
-    assert FORM.survivors(f"username bob secret <redacted:password:ab12cd34>{SECRET[9:]}") == [(SECRET, "plain")]
+    assert FORM.survivors(f"username bob secret <redacted:password:ab12cd34>{SECRET[11:]}") == []
+    assert FORM.survivors(f"username bob secret <redacted:password:ab12cd34>{SECRET[10:]}") == [(SECRET, "plain")]
     assert FORM.survivors("username bob secret <redacted:password:ab12cd34>") == []
 
 
