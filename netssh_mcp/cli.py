@@ -102,6 +102,9 @@ def parser() -> argparse.ArgumentParser:
     audit = command("audit", _audit, "Check the hash chain of the audit file.")
     audit.add_argument("action", choices=("verify",))
     audit.add_argument("file", metavar="FILE", nargs="?", type=Path)
+    secret = command("secret", _secret, "Store secrets for `stored:NAME`, list, test or remove them.")
+    secret.add_argument("action", choices=("set", "list", "test", "remove"))
+    secret.add_argument("words", metavar="NAME", nargs="*", help="`test` takes any reference; a value is never here")
     command("demo", _demo, "Watch an MCP client ask a simulated network.")
     words.add_parser("lab", help="Run simulated devices.", add_help=False)  # `run` takes it before argparse does
     return top
@@ -306,6 +309,16 @@ def _audit(args: argparse.Namespace) -> int:
         return OK
     print(f"{path}: line {found.first_bad_line}: {found.reason} ({found.records} good records before)", file=sys.stderr)
     return FAILED
+
+
+def _secret(args: argparse.Namespace) -> int:
+    from getpass import getpass
+
+    from netssh_mcp.knowledge import secret_store
+
+    question = getpass if sys.stdin.isatty() else None
+    print(secret_store.command(args.action, args.words, question))
+    return OK
 
 
 def _demo(_args: argparse.Namespace) -> int:

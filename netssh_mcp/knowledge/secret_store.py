@@ -12,7 +12,7 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -98,6 +98,30 @@ def remove(name: str) -> Place:
     for ending in (_FILE, _MARKER):
         (folder() / f"{name}{ending}").unlink(missing_ok=True)
     return place
+
+
+def command(action: str, words: Sequence[str], question: Callable[[str], str] | None) -> str:
+    """`netssh-mcp secret ACTION WORDS` as text for people. `question` asks on a terminal, without echo."""
+    if action == "list":
+        return "\n".join(f"{name}  {place}" for name, place in places().items()) or "nothing is stored"
+    if len(words) != 1:
+        raise InputError(
+            f"`secret {action}` takes one name, and nothing else",
+            hint="A value is never an argument: process lists and shell histories show it. `set` asks for it.",
+        )
+    (word,) = words
+    if action == "test":
+        from netssh_mcp.knowledge.secrets import Secret
+
+        secret = Secret.parse(word)
+        secret.reveal()
+        return f"{secret.reference} gives a value"
+    if action == "remove":
+        return f"{word} is removed from the {remove(word)}"
+    _named(word)
+    if question is None:
+        raise InputError("`secret set` asks on a terminal, and there is none", hint="Run it by hand.")
+    return f"{word} is stored in the {put(word, ask(word, question))}; refer to it as stored:{word}"
 
 
 def ask(name: str, question: Callable[[str], str]) -> str:
