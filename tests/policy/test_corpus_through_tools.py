@@ -10,7 +10,6 @@ from typing import Any
 
 import anyio
 import pytest
-import yaml
 from mcp import Client
 
 from netssh_mcp.knowledge.profiles import Profiles
@@ -32,13 +31,20 @@ SECOND_WAVE = {
     *("nokia_srlinux", "nokia_sros", "vyos", "huawei_vrp", "mikrotik_routeros"),
     *("fortinet", "paloalto_panos", "aruba_aoscx", "hp_comware", "dell_os10"),
 }
-# The simulator's screen for each platform that it knows. The others get a device that no one ever has to log in to: a
-# single connection to it is a failure.
+# The simulator's screen for each platform that it knows. The others get a device of another platform, and a password
+# that is not its own: a single connection to it is a failure, and nobody waits for a prompt that never comes.
 SCREENS = {platform: platform for platform in FIRST_WAVE - {"linux"}} | {"cisco_xe": "cisco_ios"}
-READ = "show version"  # a read on every screen
+# A read for each platform: it is not refused, or a test that sees only refusals would show nothing.
+READS = dict.fromkeys(FIRST_WAVE | SECOND_WAVE, "show version") | {
+    "linux": "uname -a",
+    "huawei_vrp": "display version",
+    "hp_comware": "display version",
+    "mikrotik_routeros": "/system resource print",
+    "fortinet": "get system status",
+    "paloalto_panos": "show system info",
+}
 NETMIKO = {"nokia_srlinux": "nokia_srl"}  # where a profile is not there yet and Netmiko's name is another
 BATCH = 200  # commands in one call
-WAIT = 1.0  # seconds: a refusal needs no time, and what passes need not end
 
 
 @dataclass(frozen=True)
@@ -75,12 +81,14 @@ async def attacked(
 def _inventory(network: RunningNetwork, folder: Path) -> Path:
     profiles = Profiles.load(None)
     specs = [
-        DeviceSpec(name, name if profiles.knows(name) else NETMIKO.get(name, name)) for name in PLATFORMS
-    ]  # the platform that the server is told, whatever the screen
-    path = write_inventory(network.ports, specs, folder)
-    hosts = yaml.safe_load(path.read_text())["hosts"]
-    assert set(hosts) == set(PLATFORMS)
-    return path
+        DeviceSpec(name, _platform(name, profiles), password="admin" if name in SCREENS else "not its password")
+        for name in PLATFORMS
+    ]
+    return write_inventory(network.ports, specs, folder)
+
+
+def _platform(name: str, profiles: Profiles) -> str:
+    return name if profiles.knows(name) else NETMIKO.get(name, name)
 
 
 @asynccontextmanager
@@ -91,15 +99,17 @@ async def _in_memory(inventory: Path, folder: Path) -> AsyncIterator[House]:
 
 
 async def _passed(house: House, platform: str, lines: list[str]) -> list[str]:
-    """The lines that were not refused. What comes after such a line in its call waits for it, and is sent again."""
+    """The lines that were not refused, and what became of them.
+
+    A failed login is the error of all rows after it in the same call, so these lines are sent again.
+    """
     passed: list[str] = []
     left = list(lines)
     while left:
-        rows = (await house.show(platform, *left[:BATCH], wait=WAIT)).rows
+        rows = (await house.show(platform, *left[:BATCH])).rows
         assert len(rows) == len(left[:BATCH])  # in their order; the text of a command is shown escaped
         refused = next((number for number, row in enumerate(rows) if not _refused(row)), len(rows))
-        if refused < len(rows):
-            passed.append(f"{left[refused]!r} is {rows[refused]['state']}")
+        passed += [f"{line!r}: {_fate(row)}" for line, row in zip(left[refused:], rows[refused:][:1], strict=False)]
         left = left[refused + 1 :] if refused < len(rows) else left[len(rows) :]
     return passed
 
@@ -109,6 +119,10 @@ def _refused(row: dict[str, Any]) -> bool:
     return error["kind"] in {"denied", "input"} and error["effect"] == "none"
 
 
+def _fate(row: dict[str, Any]) -> str:
+    return str(row["error"]["kind"] if row.get("error") else row["state"])
+
+
 def _heard(device: Device) -> tuple[int, int, int]:
     return device.connections, sum(len(data) for _, data in device.writes), len(device.received)
 
@@ -116,9 +130,9 @@ def _heard(device: Device) -> tuple[int, int, int]:
 @pytest.mark.parametrize("platform", PLATFORMS)
 async def test_no_attack_passes_and_the_device_receives_nothing(attacked: Attacked, platform: str) -> None:
     device = attacked.network.device(platform)
-    if platform in SCREENS:
-        assert (await attacked.house.show(platform, READ)).row["state"] == "done"
-        assert device.writes, "the device records what it receives"
+    read = (await attacked.house.show(platform, READS[platform])).row
+    assert not _refused(read), read
+    assert bool(device.writes) == (platform in SCREENS), "a device records what it receives"
     before = _heard(device)
     lines = attacks(platform)
     passed = await _passed(attacked.house, platform, lines)
