@@ -244,10 +244,8 @@ def _certificate_doubt(device: Device, shown: Shown, records: _Records) -> str |
     """None where a certificate speaks for the host. Else the plain key has to; the text says why, for the error."""
     if shown.certificate is None:
         return ""
-    authorities = _marked(records.exact, "@cert-authority") or (
-        [] if _marked(records.exact, "") else _marked(records.portless, "@cert-authority")
-    )
-    if not any(entry.public == shown.certificate.authority for entry in authorities):
+    authorities = (entry.public for entry in _marked(records.all, "@cert-authority"))
+    if shown.certificate.authority not in authorities:
         mark = fingerprint(shown.certificate.authority)
         return f"; its certificate is signed by {mark}, which no @cert-authority line allows for this host"
     reason = shown.certificate.refusal(device.host_key_alias or device.hostname, time.time())

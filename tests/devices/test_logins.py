@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +18,7 @@ from netssh_mcp.lab.faults import Faults
 from netssh_mcp.lab.model import platforms
 from netssh_mcp.lab.server import new_host_key, start_network
 from netssh_mcp.wire.turn import Turn
+from tests.devices import openssh
 from tests.devices.direct import PROFILES, Bench, on, pool_of, until
 from tests.devices.house import _secret
 from tests.unit.known_hosts_cases import CASES, written
@@ -324,8 +324,8 @@ def test_a_pinned_key_needs_no_file(tmp_path: Path) -> None:
     on([replace(IOS, host_key=host_key)], tmp_path, work, mode="strict", r1={"host_key": mine.get_fingerprint()})
 
 
-@pytest.mark.skipif(shutil.which("ssh") is None, reason="there is no OpenSSH client to compare with")
 def test_openssh_gives_the_same_verdict_on_every_known_hosts_file(tmp_path: Path) -> None:
+    openssh.needed()
     mine = new_host_key()
     others = [asyncssh.generate_private_key(kind) for kind in ("ssh-ed25519", "ecdsa-sha2-nistp256")]
     key, other, kind = (

@@ -8,7 +8,10 @@ import subprocess
 from pathlib import Path
 
 PACKAGES = ("frr", "openssh-server", "openssh-client", "sudo", "iproute2", "iputils-ping", "less")
-PROGRAMS = ("/usr/lib/frr/zebra", "/usr/sbin/sshd", "vtysh", "ssh-keygen", "sudo", "ip", "ping", "less", "unshare")
+PROGRAMS = (
+    *("/usr/lib/frr/zebra", "/usr/sbin/sshd", "vtysh", "ssh", "ssh-keygen"),
+    *("sudo", "ip", "ping", "less", "unshare"),
+)
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
