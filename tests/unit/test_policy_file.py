@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
@@ -17,11 +18,13 @@ from hypothesis import strategies as st
 from netssh_mcp.errors import CommandDenied, InputError, PolicyError
 from netssh_mcp.guard.limits import Clock
 from netssh_mcp.guard.policy import Grant, as_text, with_json
+from netssh_mcp.guard.policy_file import File, RuleFile
 from netssh_mcp.guard.wall import PolicySource, Wall, unknown_words
-from netssh_mcp.knowledge.inventory import Device, Inventory
+from netssh_mcp.knowledge.inventory import Device, Inventory, InventorySource
 from netssh_mcp.knowledge.profiles import Profiles
 from netssh_mcp.model import CLASSES, READS
 
+ROOT = Path(__file__).parents[2]
 PROFILES = Profiles.load(None)
 EVERYTHING = frozenset(CLASSES)
 MONDAY_NOON = datetime(2026, 11, 23, 12, 0)  # noqa: DTZ001 - the zone is the rule's
@@ -574,3 +577,49 @@ def test_explain_says_what_decide_does(tmp_path: Path) -> None:
             assert said.why
     wall.count(_decide(wall, "r1", "show version"))
     assert not wall.explain(INVENTORY, DEVICES["r1"], PROFILES.get("cisco_ios"), "show version").allowed
+
+
+# -- documents -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "allowed"),
+    [
+        ("r1", "show ip route", True),
+        ("r1", "show running-config", False),
+        ("r1", "sh tech", False),
+        ("r1", "show ip ospf history", False),
+        ("r1", "ping 10.0.0.1", True),
+        ("r1", "ping 198.51.100.1", False),
+        ("fw1", "show version", True),
+        ("fw1", "show route inside", True),
+        ("fw1", "show conn", False),
+        ("bastion", "uptime", True),
+        ("bastion", "cat /etc/hostname", True),
+    ],
+)
+def test_the_example_of_the_documents_does_what_its_comments_say(
+    tmp_path: Path, name: str, command: str, allowed: bool
+) -> None:
+    text = (ROOT / "docs" / "policy.example.yaml").read_text("utf-8")
+    inventory = InventorySource([ROOT / "inventory.example.yaml"], PROFILES.platforms).current()
+    source = PolicySource(_write(tmp_path, text), doubts=lambda rules: unknown_words(rules, inventory, PROFILES.get))
+    wall = Wall(source, Hand().clock())
+    device = inventory.device(name)
+    assert wall.explain(inventory, device, PROFILES.get(device.platform), command).allowed is allowed
+    assert wall.problem == ""
+
+
+def test_every_policy_in_readme_and_docs_is_one_and_every_key_is_described(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "policy.md").read_text("utf-8")
+    texts = [page, (ROOT / "README.md").read_text("utf-8")]
+    blocks = [
+        block for text in texts for block in re.findall(r"```(?:yaml|text)\n(version: 1\n.*?)```", text, re.DOTALL)
+    ]
+    assert len(blocks) == 2
+    for block in blocks:
+        assert PolicySource(_write(tmp_path, block)).current().rules
+    described = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    assert described == set(RuleFile.model_fields)
+    for key in File.model_fields:
+        assert f"`{key}" in page
