@@ -1,6 +1,7 @@
 """Captured outputs replayed by a device through the whole house: the rows are exactly those of ntc-templates' parser.
 
-Platforms without a simulated command line are replayed on an IOS-like device, by their own profile and Netmiko driver.
+Platforms without a simulated command line are replayed on an IOS-like device, by their own profile and Netmiko driver;
+its hostname makes its prompt look like theirs.
 What no such device can play is parsed only, in tests/unit/test_parsing.py: see PARSED_ONLY.
 """
 
@@ -31,12 +32,15 @@ pytestmark = pytest.mark.anyio
 OURS = {path.name for path in shipped("templates").glob("*.textfsm")}
 PARSED_ONLY = {
     "edgecore": "Netmiko has only edgecore_sonic",
+    "hp_comware": "its comment is no comment to IOS",
     "fortinet": "its Netmiko driver asks for the version before anything else",
     "mikrotik_routeros": "its prompt is [user@name] >",
     "paloalto_panos": "its Netmiko driver waits for the scripting mode to be echoed in PAN-OS' own way",
+    "vyatta_vyos": "its prompt ends in $",
     "linux": "the lab has no POSIX shell; the real one is in tests/lab",
 }
-USER_MODE = {"hp_comware", "huawei_vrp"}  # their prompts end in ">"
+USER_MODE = {"huawei_vrp"}  # its prompt ends in ">"
+HOSTNAMES = {"alcatel_sros": "A:sw1", "huawei_vrp": "<sw1"}
 CAP = {"NETSSH_OUTPUT_CAP": "2000000"}  # every row whole: what is cut is not this file's subject
 
 
@@ -69,7 +73,9 @@ def devices(recordings: Sequence[Recording]) -> Iterator[Replay]:
             played = platform if platform in simulated() else "cisco_ios"
             spec = replay(played, {command: text(one) for command, one in taken.items()}, name=f"{platform}.{number}")
             mode = "exec" if platform in USER_MODE else ""
-            yield Replay(replace(spec, hostname="sw1", mode=mode), platform, tuple(taken.values()))
+            yield Replay(
+                replace(spec, hostname=HOSTNAMES.get(platform, "sw1"), mode=mode), platform, tuple(taken.values())
+            )
 
 
 def text(recording: Recording) -> str:
@@ -99,7 +105,8 @@ async def compare(house: House, played: Replay, wrong: list[str]) -> None:
         expected = wanted(recording, row["parsed_by"])
         if got != expected:
             wrong.append(f"{recording}: {row['parsed_by']} {row.get('parse_note')} gave {got!r}, not {expected!r}")
-        proven = "proven" if played.platform in simulated() else "prompt"
+        comments = played.platform in simulated() or Profiles.load(None).get(played.platform).comment == "!"
+        proven = "proven" if comments else "prompt"
         if row["framing"] != proven:
             wrong.append(f"{recording}: framing {row['framing']}")
 
