@@ -230,6 +230,8 @@ DENIED = {
         show log all
         show interfaces pppoe pppoe0 log
         show interfaces wireless wlan0 scan
+        show interfaces ethernet eth0 identify
+        show interfaces ethernet eth0 capture
         show interfaces bonding ../../../etc/shadow detail
         show log image ../../etc
         show history -c
@@ -346,6 +348,7 @@ DENIED = {
         tech-support
         tcpdump interface mgmt0
         quit
+        history clear
         !1
         /tools system reboot
         show version > /tmp/x
