@@ -49,6 +49,10 @@ _KINDS: Final = {  # how RFC 4253 calls each list of a KEXINIT, and how people d
 }
 
 
+def _is_algorithm(name: str) -> bool:
+    return not name.startswith(("ext-info-", "kex-strict-"))  # signs among the key exchanges (RFC 8308, OpenSSH)
+
+
 class BadHostKey(paramiko.SSHException):
     """The host's key is not what was agreed on, or its signature is wrong."""
 
@@ -85,7 +89,7 @@ class Handshake(Transport):
     def _really_parse_kex_init(self, m: paramiko.Message, ignore_first_byte: bool = False) -> dict[str, Any]:
         parsed: dict[str, Any] = super()._really_parse_kex_init(m, ignore_first_byte)
         if not ignore_first_byte:  # else it is our own
-            self.theirs = {kind: tuple(parsed[kind]) for kind in _KINDS}
+            self.theirs = {kind: tuple(filter(_is_algorithm, parsed[kind])) for kind in _KINDS}
         return parsed
 
     def _verify_key(self, host_key: bytes, sig: bytes) -> None:
