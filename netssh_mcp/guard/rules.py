@@ -54,11 +54,12 @@ _Spelled = tuple[Entry, tuple[str, ...]]
 
 def _fits(entry: Sequence[str], words: Sequence[str], *, whole: bool) -> bool:
     """Whether `words` are the entry word by word, and nothing more if `whole`."""
-    if not entry:
-        return not (whole and words)
-    if entry[0] == "...":
-        return any(_fits(entry[1:], words[skip:], whole=whole) for skip in range(len(words) + 1))
-    return bool(words) and entry[0] in (words[0], "*") and _fits(entry[1:], words[1:], whole=whole)
+    for at, wanted in enumerate(entry):
+        if wanted == "...":
+            return any(_fits(entry[at + 1 :], words[skip:], whole=whole) for skip in range(at, len(words) + 1))
+        if at == len(words) or wanted not in (words[at], "*"):
+            return False
+    return not whole or len(words) == len(entry)
 
 
 @dataclass(frozen=True, slots=True)

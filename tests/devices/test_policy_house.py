@@ -103,8 +103,9 @@ async def test_a_broken_file_leaves_the_last_good_rules_and_every_answer_says_so
     answer = await house.show("r1", "show clock", "show users")
     assert [row["ok"] for row in answer.rows] == [False, True]
     assert "problem" not in answer.fields
-    events = [record["event"] for record in audit_records(house.folder) if record["kind"] == "event"]
-    assert events == ["policy_loaded", "policy_refused", "policy_loaded"]
+    events = [str(record.get("event")) for record in audit_records(house.folder)]
+    ours = [event for event in events if event.startswith("policy_")]
+    assert ours == ["policy_loaded", "policy_refused", "policy_loaded"]
 
 
 async def test_more_devices_or_commands_than_a_rule_allows_are_refused_as_a_whole(
