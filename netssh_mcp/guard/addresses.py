@@ -14,7 +14,7 @@ Network = IPv4Network | IPv6Network
 _PROBES = frozenset({"ping", "ping6", "traceroute", "traceroute6", "tracert", "tracepath", "mtr", "arping"})
 _BEFORE = frozenset({"vrf", "routing-instance", "context", "instance", "router-instance", "table", "vpn-instance"})
 _FAMILY = frozenset({"ip", "ipv4", "ipv6", "inet", "inet6", "host"})
-_SOURCE = frozenset({"-I", "-S", "-s", "-i", "-a"})
+_VALUED = frozenset({"-I", "-S", "-i"})  # a source or an interface follows
 
 
 def literal(text: str) -> IPv4Address | IPv6Address | None:
@@ -42,21 +42,30 @@ def probes(meaning: Meaning) -> bool:
 
 
 def targets(canonical: str) -> tuple[str, ...]:
-    """The target of a ping or traceroute and every further address but a source; () if no address stands first."""
+    """The target of a ping or traceroute and every further address but a source; () where a name may be the target."""
     words = _words(canonical)
     start = next((at for at, word in enumerate(words) if word in _PROBES), None)
     if start is None:
         return ()
     rest = words[start + 1 :]
-    while rest and (rest[0] in _BEFORE or rest[0] in _FAMILY or rest[0].startswith("-") or rest[0].isdigit()):
+    if any(word.startswith("-") for word in rest):
+        return _operands(rest)
+    while rest and (rest[0] in _BEFORE or rest[0] in _FAMILY):
         rest = rest[2 if rest[0] in _BEFORE else 1 :]
     if not rest or literal(rest[0]) is None:
         return ()
     return (rest[0], *(word for before, word in pairwise(rest) if _counts(before, word)))
 
 
+def _operands(words: Sequence[str]) -> tuple[str, ...]:
+    """As a program with `-x` options reads them: any word that is neither option nor number may be the target."""
+    pairs = pairwise(("", *words))
+    found = [word for before, word in pairs if word[:1] != "-" and not word.isdigit() and before not in _VALUED]
+    return tuple(found) if all(literal(word) is not None for word in found) else ()
+
+
 def _counts(before: str, word: str) -> bool:
-    source = before in _SOURCE or (len(before) > 1 and "source".startswith(before.lower()))
+    source = len(before) > 1 and "source".startswith(before.lower())
     return literal(word) is not None and not source
 
 

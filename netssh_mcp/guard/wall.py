@@ -91,8 +91,11 @@ class PolicySource:
 class Wall:
     """Decides, counts, and says why. All state of the policy is here."""
 
-    def __init__(self, source: PolicySource, clock: Clock | None = None) -> None:
+    def __init__(
+        self, source: PolicySource, clock: Clock | None = None, inventory: Callable[[], Inventory] | None = None
+    ) -> None:
         self.source = source
+        self._inventory = inventory  # for what connects without a decision before it: `harvest`
         self.clock = clock or Clock()
         self._counters = Counters(self.clock)
         self._sheets: list[Sheet] = []
@@ -156,9 +159,9 @@ class Wall:
 
     def may_connect(self, device: Device, address: str) -> bool:
         """Whether the wire may connect to this address for the device. Called in worker threads."""
-        if not self._sheets:
+        if not self._sheets and self._inventory is None:
             return self.source.path is None
-        sheet = self._sheets[0]
+        sheet = self._sheets[0] if self._sheets or self._inventory is None else self._sheet(self._inventory())
         if device.name not in sheet.inventory.devices:  # it left the inventory while its job ran
             return not any(rule.networks for rule in sheet.rules.rules)
         return not sheet.terms(device).outside(address)

@@ -62,7 +62,8 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         audit = Audit(settings.audit) if settings.audit else None
         assert audit is not None
         stack.callback(audit.close)
-        wall = Wall(PolicySource(settings.policy, tell=audit.record_event, doubts=fitting(inventory, profiles)))
+        source = PolicySource(settings.policy, tell=audit.record_event, doubts=fitting(inventory, profiles))
+        wall = Wall(source, inventory=inventory.current)
         wall.source.current()  # a bad rule ends the start
         pool = Pool(_Open(settings, wall, audit), byte_limit=BYTE_LIMIT)
         async with anyio.create_task_group() as tasks:

@@ -380,6 +380,10 @@ def test_an_address_outside_the_networks_is_refused_before_anything_is_connected
         ("n1", "ping6 2001:db8::1", False),
         ("h1", "ping -c 3 10.1.2.3", True),
         ("h1", "ping -c 3 8.8.8.8", False),
+        ("h1", "ping -c 3 -I 10.9.9.9 evil.example", False),
+        ("h1", "ping -c 3 -W 1 evil.example", False),
+        ("h1", "ping -c 3 10.1.2.3 8.8.8.8", False),
+        ("h1", "traceroute -n evil.example", False),
         ("f1", "traceroute 10.1.2.3", True),
         ("h1", "vtysh -c 'traceroute 8.8.8.8'", False),
     ],
@@ -623,3 +627,24 @@ def test_every_policy_in_readme_and_docs_is_one_and_every_key_is_described(tmp_p
     assert described == set(RuleFile.model_fields)
     for key in File.model_fields:
         assert f"`{key}" in page
+
+
+# -- the only door -------------------------------------------------------------------------------------------------
+
+
+def test_only_the_wall_decides_so_no_service_can_forget_the_operators_rules() -> None:
+    package = ROOT / "netssh_mcp"
+    callers = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(r"policy\.decide\(|import decide|\bBUILT_IN\b", path.read_text("utf-8"))
+    }
+    assert callers == {"guard/policy.py", "guard/wall.py"}
+
+
+def test_what_connects_without_a_decision_before_it_stays_in_the_networks_too(tmp_path: Path) -> None:
+    source = PolicySource(_write(tmp_path, "version: 1\nrules:\n  - {devices: '@core', networks: [10.0.0.0/8]}\n"))
+    wall = Wall(source, inventory=lambda: INVENTORY)
+    assert wall.may_connect(DEVICES["r1"], "10.0.0.1")
+    assert not wall.may_connect(DEVICES["r1"], "192.0.2.1")
+    assert not Wall(source).may_connect(DEVICES["r1"], "10.0.0.1"), "not known is not allowed"
