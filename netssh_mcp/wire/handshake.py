@@ -18,7 +18,7 @@ from paramiko.ssh_exception import IncompatiblePeer
 from netssh_mcp.errors import AlgorithmMismatch, HostKeyUnknown
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.wire.hostkeys import HostKeys
-from netssh_mcp.wire.key_blobs import CERTIFICATE, Fields, plain_name, public_part, signed_by
+from netssh_mcp.wire.key_blobs import CERTIFICATE, plain_name, public_part, signature_algorithm, signed_by
 from netssh_mcp.wire.userauth import Transport
 
 _WINDOW: Final = 4 << 20  # bytes a device may send before we acknowledge: 10 MB outputs do not stall on round trips
@@ -97,7 +97,7 @@ class Handshake(Transport):
         agreed = plain_name(str(self.host_key_type))
         try:
             key_type, public = public_part(host_key)
-            algorithm = Fields(sig).text()
+            algorithm = signature_algorithm(sig)
             wanted = "ssh-rsa" if "rsa" in agreed else agreed
             certified = str(self.host_key_type).endswith(CERTIFICATE)
             if key_type != wanted + (CERTIFICATE if certified else "") or algorithm != agreed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from netssh_mcp.wire.key_blobs import CERTIFICATE, Fields, plain_name, public_part, signed_by
+from netssh_mcp.wire.key_blobs import CERTIFICATE, Fields, plain_name, public_part, signature_algorithm, signed_by
 from netssh_mcp.wire.known_hosts import like
 
 _SIGNATURES: Final = {  # of an authority: no SHA-1, as CASignatureAlgorithms of ssh_config(5)
@@ -100,7 +100,7 @@ def _options(blob: bytes) -> tuple[str, ...]:
 
 def _verified(authority: bytes, signed: bytes, signature: bytes) -> str:
     """The signature's algorithm. One that is not accepted is not checked: `Certificate.refusal` names it."""
-    algorithm = Fields(signature).text()
+    algorithm = signature_algorithm(signature)
     key_type, _ = public_part(authority)
     if algorithm not in _SIGNATURES:
         return algorithm[:64]

@@ -77,10 +77,21 @@ def public_part(blob: bytes) -> tuple[str, bytes]:
     return key_type, public
 
 
-def signed_by(public: bytes, data: bytes, signature: bytes) -> bool:
-    """Whether the plain key made this signature; ValueError for a key that nobody should use."""
+def signature_algorithm(signature: bytes) -> str:
+    """The algorithm of a whole signature; ValueError where it is not one. Paramiko reads what is cut, too."""
+    fields = Fields(signature)
+    algorithm = fields.text()
+    fields.string()
+    if fields.left():
+        raise ValueError("there is something behind the signature")
+    return algorithm
+
+
+def signed_by(public: bytes, data: bytes, signature: bytes, kind: type[paramiko.RSAKey] | None = None) -> bool:
+    """Whether the plain key, read as `kind`, made this signature; ValueError for a key that nobody should use."""
+    signature_algorithm(signature)
     try:
-        key = paramiko.PKey.from_type_string(public_part(public)[0], public)
+        key = kind(data=public) if kind else paramiko.PKey.from_type_string(public_part(public)[0], public)
         if isinstance(key, paramiko.RSAKey) and key.get_bits() < _LEAST_RSA_BITS:
             raise ValueError(f"an RSA key of {key.get_bits()} bits is too short")
         good: bool = key.verify_ssh_sig(data, paramiko.Message(signature))

@@ -16,7 +16,7 @@ from paramiko.kex_gex import KexGexSHA256
 from paramiko.kex_group14 import KexGroup14SHA256
 
 from netssh_mcp.wire.handshake import CIPHERS, HOST_KEYS, MACS, Handshake
-from netssh_mcp.wire.key_blobs import Fields, public_part
+from netssh_mcp.wire.key_blobs import signature_algorithm, signed_by
 from netssh_mcp.wire.userauth import _Handler as Handler
 
 _GROUP1: Final = int(  # RFC 2409 6.2, the second Oakley group: 1024 bits
@@ -101,8 +101,5 @@ class LegacyHandshake(Handshake):
         return _Handler(self)
 
     def _signed(self, public: bytes, signature: bytes) -> bool:
-        if Fields(signature).text() != "ssh-rsa":
-            return super()._signed(public, signature)
-        public_part(public)
-        good: bool = _RSA(data=public).verify_ssh_sig(self.H, paramiko.Message(signature))
-        return good
+        kind = _RSA if signature_algorithm(signature) == "ssh-rsa" else None
+        return signed_by(public, self.H, signature, kind)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from netssh_mcp.errors import HostKeyChanged, HostKeyUnknown, InputError
+from netssh_mcp.errors import AuditError, HostKeyChanged, HostKeyUnknown, InputError
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.wire.hostkeys import HostKeys, Mode
 from netssh_mcp.wire.known_hosts import fingerprint, host_name
@@ -133,3 +135,97 @@ def test_a_key_that_cannot_be_kept_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be kept"):
         HostKeys("tofu", (), tmp_path / "file" / "own").verify(R1, KEY.asbytes())
+
+
+# -- the mode pinned -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("own", ["", "strict", "tofu", "accept_any"])
+def test_a_server_that_pins_takes_no_other_hosts_whatever_they_say_themselves(own: Mode, tmp_path: Path) -> None:
+    found = keys(tmp_path, f"[127.0.0.1]:2201 {line(KEY)}\n", "pinned")
+    with pytest.raises(HostKeyUnknown, match="the mode is pinned") as caught:
+        found.verify(replace(R1, host_keys=own), KEY.asbytes())
+    assert fingerprint(KEY.asbytes()) in str(caught.value)
+    found.verify(replace(R1, host_keys=own, host_key=line(KEY)), KEY.asbytes())
+
+
+def test_a_pinned_host_of_a_strict_server_needs_its_pin(tmp_path: Path) -> None:
+    found = keys(tmp_path, f"[127.0.0.1]:2201 {line(KEY)}\n")
+    with pytest.raises(HostKeyUnknown, match="pinned"):
+        found.verify(replace(R1, host_keys="pinned"), KEY.asbytes())
+
+
+def test_a_pin_that_is_a_whole_key_says_which_type_to_ask_for(tmp_path: Path) -> None:
+    plain = ("ssh-ed25519", "ecdsa-sha2-nistp256")
+    assert keys(tmp_path).algorithms(replace(R1, host_key=line(ECDSA)), plain) == plain[::-1]
+
+
+# -- the file that tofu writes -------------------------------------------------------------------------------------
+
+
+def test_a_learned_key_is_told_before_it_is_kept_and_not_kept_where_that_fails(tmp_path: Path) -> None:
+    told: list[tuple[str, str]] = []
+
+    def learned(device: str, mark: str) -> None:
+        assert not own.exists()
+        told.append((device, mark))
+        if len(told) == 1:
+            raise AuditError("the audit file cannot be written")
+
+    own = tmp_path / "own"
+    found = HostKeys("tofu", (), own, learned)
+    with pytest.raises(AuditError):
+        found.verify(R1, KEY.asbytes())
+    assert not own.exists()
+    found.verify(R1, KEY.asbytes())
+    found.verify(R1, KEY.asbytes())
+    assert told == [("r1", f"ssh-ed25519 {fingerprint(KEY.asbytes())}")] * 2
+
+
+def test_a_file_without_a_last_line_end_gets_a_line_of_its_own_and_becomes_private(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.write_text(f"r9 {line(OTHER)}")
+    own.chmod(0o644)
+    HostKeys("tofu", (), own).verify(R1, KEY.asbytes())
+    assert own.read_text() == f"r9 {line(OTHER)}\n[127.0.0.1]:2201 {line(KEY)}\n"
+    assert stat.S_IMODE(own.stat().st_mode) == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own", "own.lock"]
+
+
+def test_a_link_to_the_own_file_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "own").symlink_to(tmp_path / "elsewhere" / "file")
+    HostKeys("tofu", (), tmp_path / "own").verify(R1, KEY.asbytes())
+    assert (tmp_path / "own").is_symlink()
+    assert line(KEY) in (tmp_path / "elsewhere" / "file").read_text()
+
+
+_LEARN = """
+import base64, sys
+from pathlib import Path
+from netssh_mcp.knowledge.inventory import Device
+from netssh_mcp.wire.hostkeys import HostKeys
+keys, blob = HostKeys("tofu", (), Path(sys.argv[1])), base64.b64decode(sys.argv[2])
+sys.stdin.read(1)
+for number in range(40):
+    keys.verify(Device(f"{sys.argv[3]}{number}", f"{sys.argv[3]}{number}", 22, "linux", "u"), blob)
+    try:
+        keys.verify(Device("same", "same", 22, "linux", "u"), blob)
+    except Exception as error:
+        assert type(error).__name__ == "HostKeyChanged", error
+"""
+
+
+def test_two_processes_that_learn_at_once_lose_no_line_and_agree_on_the_first_key(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    learners = [
+        subprocess.Popen(
+            [sys.executable, "-c", _LEARN, str(own), key.get_base64(), name], stdin=subprocess.PIPE, cwd=Path.cwd()
+        )
+        for key, name in ((KEY, "a"), (OTHER, "b"))
+    ]
+    for learner in learners:
+        learner.communicate(b"x", timeout=60)
+        assert learner.returncode == 0
+    names = [text.split()[0] for text in own.read_text().splitlines()]
+    assert sorted(names) == sorted([*(f"{who}{number}" for who in "ab" for number in range(40)), "same"])
