@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -64,10 +65,12 @@ def _word(text: str, place: int, quotes: str, blanks: str) -> tuple[str, int]:
 
 def pattern(wanted: str, text: str) -> bool:
     """Whether `wanted`, in which * and ? are wildcards, is the whole text."""
-    return (
-        re.fullmatch("".join({"*": ".*", "?": "."}.get(each, re.escape(each)) for each in wanted), text, re.DOTALL)
-        is not None
-    )
+    return _compiled(wanted).fullmatch(text) is not None
+
+
+@functools.lru_cache(4096)
+def _compiled(wanted: str) -> re.Pattern[str]:
+    return re.compile("".join({"*": ".*", "?": "."}.get(each, re.escape(each)) for each in wanted), re.DOTALL)
 
 
 def comma_list(wanted: str, text: str) -> bool:

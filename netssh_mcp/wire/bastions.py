@@ -6,6 +6,7 @@ some. What goes through a connection are direct-tcpip channels, which sshd's Max
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import threading
 import time
@@ -18,6 +19,7 @@ from netssh_mcp.wire.breaker import Breaker
 from netssh_mcp.wire.credentials import plain
 from netssh_mcp.wire.dial import Allowed, anywhere
 from netssh_mcp.wire.hostkeys import HostKeys
+from netssh_mcp.wire.orderly import Orderly
 from netssh_mcp.wire.transport import Link, connect
 
 IDLE = 60.0  # seconds that a connection nobody uses is kept, or the jump host's `idle_timeout` where that is less
@@ -46,7 +48,9 @@ class Bastion:
         """Whether it is up as far as this side can know."""
         if not self.finished or self.error is not None or self.link.closed:
             return False
-        return self.link.transport.is_active() and not self.link.lost_hop()
+        transport = self.link.transport
+        # Paramiko wakes the channels of a dying transport before it says that it is not active.
+        return transport.is_active() and transport.saved_exception is None and not self.link.lost_hop()
 
     @property
     def usable(self) -> bool:
@@ -267,6 +271,7 @@ class _Opening:
         error: Exception | None = None
         try:
             channel = self._transport.open_channel("direct-tcpip", where, ("127.0.0.1", 0), timeout=_LATE)
+            channel.transport = Orderly(self._transport)  # type: ignore[assignment]  # all that a channel needs of it
         except (OSError, EOFError, paramiko.SSHException) as failed:
             error = failed
         with self._lock:
@@ -275,7 +280,8 @@ class _Opening:
                 self._channel, self.error = channel, error
             self._done = True
         if left and channel is not None:
-            channel.close()
+            with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+                channel.close()
         self._link.woken.set()
 
 

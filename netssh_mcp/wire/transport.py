@@ -102,15 +102,15 @@ class Link:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)  # wakes a connect and a read, which close() alone does not
         for transport in self.transports:
-            # Over a tunnel the transport's own thread says the channel's end to the jump host, which may make it wait.
             if self.tunnels:
-                transport.stop_thread()
+                transport.active = False  # type: ignore[attr-defined]  # public, but not in the stubs
             else:
                 transport.close()
         for tunnel in self.tunnels:
-            tunnel.in_buffer.close()  # wakes that thread
-            if not any(transport.is_alive() for transport in self.transports):
-                threading.Thread(target=tunnel.close, name="netssh-tunnel-end", daemon=True).start()
+            tunnel.in_buffer.close()  # wakes the transport's thread
+            threading.Thread(
+                target=_end_tunnel, args=(tunnel, *self.transports), name="netssh-tunnel-end", daemon=True
+            ).start()
         for sock in self.sockets:
             sock.close()
         for process in self.processes:
@@ -121,6 +121,14 @@ class Link:
         if self.via is None:
             return ""
         return self.via.link.lost_hop() or ("" if self.via.alive else self.via.device.name)
+
+
+def _end_tunnel(tunnel: paramiko.Channel, *transports: paramiko.Transport) -> None:
+    """In a thread of its own: the jump host is told, which may make us wait for it."""
+    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):  # it may be gone itself
+        for transport in transports:
+            transport.stop_thread()
+        tunnel.close()
 
 
 class Via(Protocol):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
+import paramiko
 import pytest
 
 from netssh_mcp.errors import (
@@ -23,16 +27,19 @@ from netssh_mcp.errors import (
     SessionLost,
     Unreachable,
 )
-from netssh_mcp.knowledge.inventory import Device, ProxyCommand
+from netssh_mcp.guard.wall import PolicySource, Wall
+from netssh_mcp.knowledge.inventory import Device, InventorySource, ProxyCommand
 from netssh_mcp.knowledge.secrets import Secret
 from netssh_mcp.lab.device import DeviceSpec
 from netssh_mcp.lab.faults import Hang, Script, Text
 from netssh_mcp.lab.server import start_network
+from netssh_mcp.services.devices import Devices
 from netssh_mcp.sessions.pool import Pool
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.opener import Opener
+from netssh_mcp.wire.transport import Link
 from netssh_mcp.wire.turn import Turn
-from tests.devices.direct import Bench, closing, no_threads_left, until
+from tests.devices.direct import PROFILES, Bench, closing, no_threads_left, until
 from tests.devices.gates import PASSWORD, Gate
 from tests.devices.house import _secret
 
@@ -170,6 +177,23 @@ def test_without_an_idle_time_it_ends_with_its_last_user(street: Callable[..., N
     street(work, bastion_idle=0)
 
 
+def test_the_sessions_view_shows_the_way(street: Callable[..., None], tmp_path: Path) -> None:
+    async def work(here: Street) -> None:
+        port, gate = here.r1.port, here.gate.port
+        (tmp_path / "inventory.yaml").write_text(
+            f"defaults: {{username: admin, password: 'file:r1.password'}}\nhosts:\n"
+            f"  gate0: {{hostname: 127.0.0.1, platform: linux, port: {gate}, password: 'file:gate0.password'}}\n"
+            f"  r1: {{hostname: 127.0.0.1, platform: cisco_ios, port: {port}, jump: gate0}}"
+        )
+        source = InventorySource([tmp_path / "inventory.yaml"], PROFILES.platforms())
+        inventory = source.current()
+        await here.show(*inventory.way(inventory.device("r1")))
+        listed = Devices(source, PROFILES, here.pool, Wall(PolicySource(None))).list(view="sessions")
+        assert [row[listed["columns"].index("via")] for row in listed["rows"]] == [["gate0"]]
+
+    street(work)
+
+
 # -- cancelling ----------------------------------------------------------------------------------------------------
 
 
@@ -275,7 +299,58 @@ def test_a_tunnel_that_is_given_up_leaves_nothing_on_the_jump_host(street: Calla
     street(work)
 
 
+def test_cancels_at_random_points_leave_no_connection_no_tunnel_and_no_descriptor(
+    street: Callable[..., None],
+) -> None:
+    chance = random.Random(20261121)  # noqa: S311  (repeatable)
+
+    async def one(here: Street, name: str) -> None:
+        with anyio.move_on_after(chance.choice([0.001, 0.02, 0.05, 0.1, 0.2, 5])):
+            assert "Cisco IOS" in await here.show(*here.hops, here.named(name))
+
+    async def work(here: Street) -> None:
+        for number in range(12):
+            async with anyio.create_task_group() as tasks:
+                for each in range(6):
+                    tasks.start_soon(one, here, f"d{number % 4}-{each}")
+            for session, _ in here.pool.sessions():
+                session.close()
+            if number % 3 == 2:
+                here.opener.expire(session.used_at + 3600)
+        await here.pool.aclose()
+        await until(lambda: not any(gate.open or gate.tunnels_open for gate in here.gates))
+        assert not here.opener._bastions._open
+
+    descriptors = len(os.listdir("/proc/self/fd"))
+    street(work, gates=2)
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
+
+
 # -- the end of a jump host ----------------------------------------------------------------------------------------
+
+
+def test_what_a_thread_still_wants_to_say_behind_a_channels_end_does_not_end_the_others(
+    street: Callable[..., None],
+) -> None:
+    async def work(here: Street) -> None:
+        await here.show()
+        (bastion,) = here.opener._bastions._open.values()
+        link = Link()
+        tunnel = await anyio.to_thread.run_sync(bastion.tunnel, here.r1, link, time.monotonic() + 5)
+        tunnel.close()
+        await until(lambda: here.gate.tunnels_open == 1)
+        late = paramiko.Message()
+        late.add_byte(paramiko.common.cMSG_CHANNEL_DATA)
+        late.add_int(tunnel.remote_chanid)
+        late.add_string(b"built before the end, sent behind it")
+        orderly: Any = tunnel.transport
+        orderly._send_user_message(late)
+        assert "Cisco IOS" in await here.show(*here.hops, here.named("r2"))
+        assert "Cisco IOS" in await here.show()
+        assert here.gate.connections == 1
+        link.close()
+
+    street(work)
 
 
 @pytest.mark.parametrize("dies", [0, 1])
