@@ -16,12 +16,13 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from netssh_mcp.errors import InputError
 from netssh_mcp.wire.key_blobs import public_part
 
 Marker = Literal["", "@cert-authority", "@revoked"]
+_BLANKS: Final = re.compile(r"[ \t]+")
 _MARKERS: dict[str, Marker] = {"": "", "@cert-authority": "@cert-authority", "@revoked": "@revoked"}
 
 
@@ -56,6 +57,8 @@ def _matches(hosts: str, name: str) -> bool:
 
 def like(pattern: str, name: str) -> bool:
     """OpenSSH's patterns know * and ? only; fnmatch alone would read "[host]:22" as a set of characters."""
+    if "*" not in pattern and "?" not in pattern:
+        return pattern == name  # nearly every line: no pattern to compile
     return fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
@@ -105,7 +108,7 @@ def _entry(line: str, names: Collection[str], where: str) -> Entry | None:
 
     That is for an unknown marker, a type that is not the key's own, and a key that is not whole.
     """
-    words = re.split(r"[ \t]+", line.strip(" \t\r"), maxsplit=4)
+    words = _BLANKS.split(line.strip(" \t\r"), maxsplit=4)
     marker = words.pop(0) if words[0].startswith("@") else ""
     if len(words) < 3 or words[0].startswith("#") or marker not in _MARKERS:
         return None
