@@ -90,9 +90,9 @@ def _plain(known: Grammar, command: str) -> str:
         raise denied(text, "`$` may only end a word, as in a regular expression")
     if "?" in text:
         raise denied(text, "`?` asks the device for help and leaves the line in its buffer")
-    for char in text:
-        if char in known.refused:
-            raise denied(text, f"it has the character {char!r}", _char_hint(char, profile))
+    if not known.refused.isdisjoint(text):
+        char = next(char for char in text if char in known.refused)
+        raise denied(text, f"it has the character {char!r}", _char_hint(char, profile))
     _balanced(text)
     return text
 
@@ -156,19 +156,18 @@ def _verb_line(known: Grammar, text: str) -> Meaning:
         raise denied(text, f"{verb} reads by name, but this form writes, runs or fetches something")
     kind = _raised(known, kind, *forms)
     append = profile.json_output.append
-    at_once, on_request = (
-        pattern is not None and pattern.fullmatch(canonical) is not None
-        for pattern in (known.json, known.json_on_request)
-    )
+    at_once = _matches(known.json, canonical)
     return Meaning(
         canonical=canonical,
         command_class=kind,
         rule=f"{verb!r} is of class {kind} on {profile.name}",
-        native_json=known.native is not None and known.native.fullmatch(canonical) is not None,
-        json_line=canonical + append if append and not pipes and (at_once or on_request) else "",
+        native_json=_matches(known.native, canonical),
+        json_line=canonical + append
+        if append and not pipes and (at_once or _matches(known.json_on_request, canonical))
+        else "",
         text_first=not at_once,
         why=f"{verb!r} is no read command on {profile.name}" + (f" (class {kind})" if kind not in READS else ""),
-        hint=profile.advice.get(verb, "") or _allowed(known),
+        hint=profile.advice.get(verb, "") or ("" if kind in READS else _allowed(known)),
     )
 
 
@@ -184,21 +183,29 @@ def _raised(known: Grammar, kind: CommandClass, *forms: str) -> CommandClass:
 
 def _quoting(text: str, arguments: str) -> None:
     """Quotes around nothing, around spaces or around the word that says what is shown dodge the tables of lines."""
+    if '"' not in arguments and "'" not in arguments:
+        return
     if re.match(r"\S*[\"']", arguments):
         raise denied(text, "quotes may only stand from the third word on")
     if any(part != part.strip(" ") or not part for part in _QUOTED.findall(arguments)):
         raise denied(text, "quoted text may not be empty, nor begin or end with a space")
 
 
-def _unquoted(command: str) -> tuple[str, str]:
+def _unquoted(command: str) -> tuple[str, ...]:
     """`command` without quotes: as many words as are read there, and with each quoted text as the one word it is."""
+    if '"' not in command and "'" not in command:
+        return () if "|" not in command else (command.replace("|", "_"),)
     solid = re.sub(r"\"[^\"]*\"|'[^']*'", lambda found: found[0].replace(" ", "_"), command)
     loose, solid = (re.sub(r"[\"']", "", form).replace("|", "_") for form in (command, solid))
     return _SPACES.sub(" ", loose).strip(" "), _SPACES.sub(" ", solid).strip(" ")
 
 
 def _matches(pattern: re.Pattern[str] | None, *forms: str) -> bool:
-    return pattern is not None and any(pattern.fullmatch(form) for form in forms)
+    if pattern is not None:
+        for form in forms:
+            if pattern.fullmatch(form):
+                return True
+    return False
 
 
 def _segments(known: Grammar, text: str) -> list[str]:
