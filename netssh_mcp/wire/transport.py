@@ -216,7 +216,14 @@ def _login(
     left = max(0.1, deadline - time.monotonic())
     transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = left
     agree(device, transport, keys, left)
-    authenticate(device, transport, link.breaker, deadline=deadline, given_up=lambda: link.closed)
+    # A login that ends with its jump host's connection says nothing about the credential.
+    authenticate(
+        device,
+        transport,
+        link.breaker,
+        deadline=deadline,
+        given_up=lambda: link.closed or bool(link.lost_hop()),
+    )
     if device.keepalive:
         transport.set_keepalive(int(device.keepalive))
 

@@ -378,6 +378,31 @@ def test_the_end_of_a_jump_host_ends_the_sessions_through_it_and_is_named(
     street(work, gates=2)
 
 
+def test_a_jump_host_that_ends_during_a_login_is_no_verdict_on_the_devices_credential(
+    street: Callable[..., None],
+) -> None:
+    async def work(here: Street) -> None:
+        here.gates[1].let_in.clear()
+        ended: list[NetsshError] = []
+
+        async def wait() -> None:
+            try:
+                await here.show()
+            except NetsshError as error:
+                ended.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await until(lambda: here.gates[1].asked)
+            here.gates[0].cut()
+        assert isinstance(ended[0], Unreachable)
+        assert "the connection to the jump host gate0 was lost during the login" in str(ended[0])
+        here.gates[1].let_in.set()
+        assert "Cisco IOS" in await here.show()
+
+    street(work, gates=2)
+
+
 def test_a_dead_connection_is_replaced_without_an_error(street: Callable[..., None]) -> None:
     async def work(here: Street) -> None:
         await here.show()
