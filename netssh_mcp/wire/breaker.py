@@ -38,6 +38,9 @@ class _Known:
     def stopped(self, now: float) -> bool:
         return len(self.refused_by) >= MOST_REFUSALS and now < self.stopped_until
 
+    def refused_here(self, device: Device, now: float) -> bool:
+        return device in self.refused_at and now - self.refused_at[device] < _STOPPED
+
     def free(self, device: str) -> bool:
         """Whether this device may try it now."""
         sure = self.proven and not self.refused_by
@@ -85,11 +88,11 @@ class Breaker:
             if known is not None:
                 _refuse(device, known, what, time.monotonic())
 
-    def any_stopped(self) -> bool:
+    def may_refuse(self, device: Device) -> bool:
         """Whether it is worth asking `refuse_stopped`, which needs the credential's value."""
         with self._changed:
             now = time.monotonic()
-            return any(known.stopped(now) or known.refused_at for known in self._known.values())
+            return any(known.stopped(now) or known.refused_here(device, now) for known in self._known.values())
 
     @contextlib.contextmanager
     def trial(
@@ -146,8 +149,8 @@ class Breaker:
 
 
 def _refuse(device: Device, known: _Known, what: str, now: float) -> None:
-    since = known.refused_at.get(device)
-    if since is not None and now - since < _STOPPED:
+    if known.refused_here(device, now):
+        since = known.refused_at[device]
         raise AuthenticationFailed(
             f"{what} was not tried again: it was refused {max(1, round((now - since) / 60))} min ago",
             device=device.name,

@@ -108,7 +108,7 @@ def authenticate(
 
 def refuse_stopped(device: Device, breaker: Breaker) -> None:
     """CredentialStopped if `authenticate` would raise it: no connection is needed to know that."""
-    if not breaker.any_stopped():
+    if not breaker.may_refuse(device):
         return
     offer = _offered(device)
     if isinstance(offer, Unusable):
