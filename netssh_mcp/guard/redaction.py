@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from netssh_mcp.guard.secret_formats import MARK, NEEDLES, Span, blocks, decoded, formats, pairs, strings
+from netssh_mcp.guard.secret_formats import MARK, NEEDLES, Span, blocks, decoded, documents, formats, pairs, strings
 from netssh_mcp.guard.secret_lines import Ancestors, CommandRules
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.knowledge.redaction_rules import compile_rules, words
@@ -38,7 +38,7 @@ class Redactor:
     def __init__(self, vault: Vault, key: bytes | None = None) -> None:
         self._vault = vault
         self._key = key or secrets.token_bytes(32)
-        self._known: tuple[int, re.Pattern[str] | None, dict[str, str]] = (0, None, {})
+        self._known = _Known(0, {})
 
     def __repr__(self) -> str:
         return "Redactor()"
@@ -57,7 +57,7 @@ class Redactor:
         """The text without its secrets, and how many there were."""
         marks = text.count("redacted:")
         text = self._without_known(text)
-        text = self._without_blocks(text)
+        text = self._without_documents(self._without_blocks(text), linux=profile is None or profile.driver == "linux")
         text = self._without_lines(text, _rules(() if profile is None else profile.redact))
         return Redacted(text, text.count("redacted:") - marks)
 
@@ -70,19 +70,19 @@ class Redactor:
     # -- values that this process used
 
     def _without_known(self, text: str) -> str:
-        version, pattern, spelled = self._known
-        if version != self._vault.version:
+        if self._known.version != self._vault.version:
             version, values = self._vault.version, self._vault.values()
             spelled = {spelling: value for value in reversed(values) for spelling in self._vault.spellings(value)}
-            pattern = re.compile(f"{MARK.pattern}|{_trie(spelled)}") if spelled else None
-            self._known = (version, pattern, spelled)
+            self._known = _Known(version, spelled)
+        return self._replaced(self._known.anywhere, text)
+
+    def _replaced(self, pattern: re.Pattern[str] | None, text: str) -> str:
         if pattern is None:
             return text
-        xml = text.lstrip()[:1] == "<" and "</" in text
-        return pattern.sub(lambda found: self._known_mark(found[0], spelled, xml=xml), text)
-
-    def _known_mark(self, found: str, spelled: dict[str, str], *, xml: bool) -> str:
-        return self.mark("known", spelled[found], xml=xml) if found in spelled else found
+        spelled, xml = self._known.spelled, text.lstrip()[:1] == "<" and "</" in text
+        return pattern.sub(
+            lambda found: self.mark("known", spelled[found[0]], xml=xml) if found[0] in spelled else found[0], text
+        )
 
     # -- blocks of several lines
 
@@ -92,6 +92,10 @@ class Redactor:
             parts += [text[done:start], self._block_mark(text[start:end])]
             done = end
         return "".join([*parts, text[done:]]) if parts else text
+
+    def _without_documents(self, text: str, *, linux: bool) -> str:
+        spans = list(documents(text, linux=linux))
+        return self._marked(text, _merged(text, spans), xml="</" in text) if spans else text
 
     def _block_mark(self, block: str) -> str:
         lines = [line.strip() for line in block.splitlines() if not line.lstrip().startswith("-----")]
@@ -114,6 +118,7 @@ class Redactor:
         return "".join([*parts, text[done:]]) if parts else text
 
     def _line(self, line: str, rules: _Rules, above: Ancestors, *, xml: bool) -> str:
+        line = self._replaced(self._known.in_context, line)
         if '"' in line:
             line = self._without_strings(line, rules)
         spans = [*formats(line), *pairs(line, xml=xml), *rules.commands.spans(line, above)]
@@ -152,6 +157,7 @@ class _Rules:
     needles: tuple[str, ...]
 
 
+_PLAIN: Final = re.compile(r"[A-Za-z]?[a-z]{1,8}|[0-9]{1,6}")
 _NUMBER_IN_JSON: Final = re.compile(r'"\s*:\s*\Z')
 
 
@@ -210,13 +216,18 @@ class _Sections:
         stripped = line.strip()
         if not stripped:
             return
-        depth = _depth(line)
+        if stripped.startswith("[edit ") and stripped.endswith("]"):  # Junos compares configurations by section
+            stripped, depth = stripped[6:-1], -1
+        else:
+            depth = _depth(line)
         while self._open and self._open[-1][0] >= depth:
             self._open.pop()
         self._open.append((depth, stripped))
 
 
 def _depth(line: str) -> int:
+    if line[:1] in "+-":
+        line = f" {line[1:]}"
     return -1 if line.startswith("/") else len(line) - len(line.lstrip())
 
 
@@ -243,6 +254,22 @@ def _trimmed(line: str, span: Span) -> Span:
     while end > start + 1 and line[end - 1] == ";":
         end -= 1
     return start, end, kind
+
+
+class _Known:
+    """Patterns for the values that this process used, in every spelling; a mark is matched too, to be passed over.
+
+    A value that is a plain word, such as "admin", is looked for only `in_context`: on lines that may hold a secret.
+    Hidden everywhere it would be told by its absence ("<redacted> down"), and no template would parse a table.
+    """
+
+    def __init__(self, version: int, spelled: dict[str, str]) -> None:
+        self.version, self.spelled = version, spelled
+        plain = [spelling for spelling, value in spelled.items() if spelling == value and _PLAIN.fullmatch(value)]
+        others = [spelling for spelling in spelled if spelling not in plain]
+        words_alone = rf"(?:(?<![\w-])|(?<=\\[nrt])){_trie(plain)}(?![\w-])"
+        self.in_context = re.compile(f"{MARK.pattern}|{words_alone}") if plain else None
+        self.anywhere = re.compile(f"{MARK.pattern}|{_trie(others)}") if others else None
 
 
 def _trie(spellings: Iterable[str]) -> str:

@@ -26,6 +26,7 @@ NEEDLES: Final = (
     *("token", "psk", "auth", "md5", "sha", "cipher", "credential", "encrypt", "bearer", "://", "enc ", "$", "hash"),
     *("eyj", "akia", "asia", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "xox", "aiza", "hvs."),
     *("aqbap", "-aq==", "%^%#", "%@%@", "@%@%", "%+%##", "cak", "pmk", "private"),
+    *("cookie", "hooks.", "mail-server", "keytab", "ascii-text"),
 )
 
 _FORMATS: Final = tuple(
@@ -45,6 +46,10 @@ _FORMATS: Final = tuple(
         ("token", r"\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|AIza[\w-]{30,}|hvs\.[\w-]{20,})"),
         ("token", r"\bxox[a-z]-[\w-]{8,}"),
         ("token", r"(?i:\b(?:bearer|basic))\s+([\w.~+/-]{12,}=*)"),
+        ("token", r"hooks\.[\w.]+/services/(\S{6,})"),
+        ("token", r"(?i:cookie:.{0,400}?(?:sess|sid|token|auth|jwt)[\w.-]{0,40})=([^\s;]+)"),
+        ("password", r"(?<=\s7\s)((?:[01][0-9])(?:[0-9A-F]{2}){3,})\b"),  # Cisco type 7
+        ("password", r"mail-server \S{1,80}?:([^\s@]+)@"),
         ("password", r"://[^\s/:@\"'<>]*:([^\s/\"']+)@"),  # a URL's user:password@
     )
 )  # fmt: skip
@@ -54,27 +59,31 @@ _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 _XML: Final = re.compile(r"<([\w:.-]{1,80})(?:\s[^<>]*)?>([^<>]+)(?=</)")
 _XML_ATTRIBUTE: Final = re.compile(r"(?<=\s)([\w:.-]{1,80})=(?:\"([^\"<>]*)\"|'([^'<>]*)')")
 _PAIR: Final = re.compile(
-    r"(?<![\w.-])([\w.-]{2,80})(=(?:\\\n\s*)?|\s+=\s+|\s*::?\s*)(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s\"',;&][^\s,;&]*)"
+    r"(?<![\w.-])(?<!//)([\w.-]{2,80})(=(?:\\\n\s*)?|\s+=\s+|\s*:=\s*|\s*::?\s*)(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s\"',;&][^\s,;&]*)"
 )
 
 _SENSITIVE: Final = re.compile(
-    r"(?:^|[-_. ])(?:password\d?|passwd\d?|passphrase|pass-phrase|passcode|pwd|pass|psksecret|secret|psk|token|apikey|"
-    r"community|community-string|community-name|rocommunity|rwcommunity|phash|"
-    r"(?:pre-?shared|shared|secret|private|privacy|priv|auth|authentication|encryption|enc|api|access|session|server|"
-    r"md5|wpa|wpa2|wep|master|signing|service|account|storage|hello|ike|radius|tacacs|snmp|string|client|license|"
-    r"security|bind|subscription|encrypt|stream|tacacs|ddns|ppk|sae|totp|vpn|ssh-?host|group|tsig)-?key|key-string|ckn-?cak|cak|encrypted-?value)$"
+    r"(?:^|[-_. ])(?:password\d?|passwd\d?|passphrase|pass-phrase|passcode|pwd|(?:old|new)?pass|authtok|keytab"
+    r"|secrets?|auth-string|psksecret|psk|token|apikey|community|community-string|community-name|rocommunity|rwcommunity|phash"
+    r"|(?:pre-?shared|shared|secret|private|privacy|priv|auth|authentication|encryption|enc|api|access|session|server|md5"
+    r"|wpa|wpa2|wep|master|signing|service|account|storage|hello|ike|radius|tacacs|snmp|string|client|license|security"
+    r"|bind|subscription|encrypt|stream|activation|hash|ddns|ppk|sae|totp|vpn|ssh-?host|group|tsig|static|protection)-?key(?:-?\d)?"
+    r"|key-string|cak|encrypted-?value)$"
 )
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WEAK_NAME: Final = re.compile(
     r"(?:^|[-_.])(?:\w*(?:secret|token|passw\w*|pwd|passphrase|psk|apikey)|key|credentials?)$"
 )
-_PUBLIC: Final = re.compile(r"publi[ck]|pub-?key|fingerprint|key-?id|chain")
+_PUBLIC: Final = re.compile(r"publi[ck]|pub-?key|ssh-key|fingerprint|key-?id|chain|trusted")
 _PLAIN: Final = re.compile(
     r"(?:\d{1,3}(?:\.\d{1,3}){3}(?:[/:]\d+)?|[0-9a-fA-F:]*::[0-9a-fA-F:.]*(?:/\d+)?|(?:[0-9a-fA-F]{2}[:.-]){5}[0-9a-fA-F]{2}"
     r"|(?:[0-9a-fA-F]{4}\.){2}[0-9a-fA-F]{4}|\d+(?:[.:/,-]\d+)*[a-zA-Z%]{0,3}|[A-Za-z]+-?(?:\d+/)*\d+(?:\.\d+)?|0x0+"
     r"|[a-zA-Z]+(?:[-_/.][a-zA-Z]+)*[.,:;()]*|(?:aes|sha|hmac|md|des|rsa|ecdsa|hmac-sha)[\w-]*|/[\w./-]*)"
 )
-_ADDRESS: Final = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}(?:[/:]\d+)?|(?=.*::)[0-9a-fA-F:.]{3,45}(?:/\d+)?")
+ADDRESS: Final = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}(?:[/:]\d+)?|(?=.*::)[0-9a-fA-F:.]{3,45}(?:/\d+)?")
+_OPEN: Final = re.compile(
+    r"\w{2,12}://|AAAA[A-Z]3Nza|ssh-\w+$|ecdsa-sha2"
+)  # a URL's password has a format; public keys
 _HIDDEN: Final = re.compile(
     r"[*x•.\-_]+|<[^<>]{0,40}>|\((?:hidden|none|removed|null)\)|\[[^\]]{0,40}\]|\$\{?\w+\}?|0x0*", re.IGNORECASE
 )
@@ -84,17 +93,46 @@ NO_COMMUNITY: Final = re.compile(
     r"|[a-f0-9:]*::[a-f0-9:]*|enable|poll|context|interface|prefix|host|list|ip|ipv6|address|no-\w+|internet"
 )
 
-_PEM: Final = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
+_PEM: Final = re.compile(r"-----(BEGIN|END) (?:[A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?|OpenVPN Static key V1)-----")
 _PUTTY: Final = re.compile(r"^Private-Lines: \d+\r?$", re.MULTILINE)
 _BODY: Final = re.compile(r"[A-Za-z0-9+/=]*\\?")
 _LONG: Final = 40  # characters of a line that is surely a body's
 _HEADER: Final = re.compile(r"[A-Z][\w-]*: .*|")
 
 
+_WHOLE: Final = tuple(
+    (kind, needle, re.compile(pattern, re.MULTILINE))
+    for kind, needle, pattern in (
+        # files of a Linux host whose fields have no names: .pgpass, ntp.keys, htdigest, pppd's chap-secrets, Postfix
+        ("password", "", r"^[\w.*-]{1,80}:(?:\d{1,5}|\*):[\w.*-]{1,80}:[\w.*-]{1,80}:([^\s:]+)$"),
+        ("key", "", r"^\d{1,5}[ \t]+M[ \t]+(\S+)$"),
+        ("hash", "", r"^[\w.-]{1,80}:[^:\n]{1,60}:([0-9a-f]{32})$"),
+        ("password", "", r"^[\w@.\"-]{1,80}[ \t]+\*[ \t]+\"([^\"\n]+)\""),
+        ("password", "", r"^\[?[\w.-]{1,80}\]?(?::\d{1,5})?[ \t]+[\w.+-]{1,80}@[\w.-]{1,80}:(\S+)$"),
+        # Junos as XML and JSON: the name of a community is a line further on; those of routes have members
+        ("community", "<community>", r"<community>\s{0,80}<name>([^<\n]+)</name>(?!\s{0,80}<members>)"),
+        (
+            "community",
+            '"community"',
+            r'"community"\s?:\s?\[\s{0,80}\{\s{0,80}"name"\s?:\s?"([^"\n]+)"(?!,\s{0,80}"members")',
+        ),
+    )
+)
+
+
+def documents(text: str, *, linux: bool) -> Iterator[Span]:
+    """What only a whole line, or several, show."""
+    for kind, needle, pattern in _WHOLE:
+        if needle in text and (needle or linux):
+            for found in pattern.finditer(text):
+                if is_secret(found[1], strong=True):
+                    yield found.start(1), found.end(1), kind
+
+
 def blocks(text: str) -> Iterator[tuple[int, int]]:
     """Private keys of several lines, whole or cut at either end."""
     done = 0
-    if "PRIVATE KEY-----" in text or "PRIVATE KEY BLOCK-----" in text:
+    if "PRIVATE KEY" in text or "OpenVPN Static key" in text:
         for edge in _PEM.finditer(text):
             if edge.start() < done:
                 continue
@@ -156,26 +194,47 @@ def formats(line: str) -> Iterator[Span]:
 def pairs(line: str, *, xml: bool) -> Iterator[Span]:
     """Values of fields whose name says secret: JSON, XML, `name=value`, `name: value`."""
     for found in _PAIR_JSON.finditer(line) if '"' in line else ():
-        if (kind := kind_of(found[1])) and is_secret(_unquoted(found[2]), strong=True):
-            yield found.start(2), found.end(2), kind
+        kind = kind_of(found[1])
+        if is_secret(_unquoted(found[2]), strong=bool(kind)) and (kind or found[1] == "auth" or is_weak_name(found[1])):
+            yield found.start(2), found.end(2), kind or "token"
     if xml:
         for found in _XML.finditer(line):
-            if (kind := kind_of(found[1])) and is_secret(found[2].strip(), strong=True):
-                yield found.start(2), found.end(2), kind
+            kind = "key" if found[1] in ("ascii-text", "hexadecimal") else kind_of(found[1])
+            if is_secret(found[2].strip(), strong=bool(kind)) and (kind or is_weak_name(found[1])):
+                yield found.start(2), found.end(2), kind or "key"
         for found in _XML_ATTRIBUTE.finditer(line):
             group = 2 if found[2] is not None else 3
             if (kind := kind_of(found[1])) and is_secret(found[group], strong=True):
                 yield found.start(group), found.end(group), kind
+    yield from _named(line)
+
+
+def _named(line: str) -> Iterator[Span]:
     for found in _PAIR.finditer(line):
         name, value = found[1], _unquoted(found[3])
+        if is_public(line, found.start()):
+            continue
         kind = kind_of(name)
-        certain = "=" in found[2] or name.islower() or found[3][0] in "\"'"
+        certain = "=" in found[2] or name.islower() or name.isupper() or found[3][0] in "\"'"
+        if name.lower() == "key" and "=" in found[2]:  # tac_plus, RouterOS
+            kind = "key" if found[3][0] in "\"'" or (line.startswith("/") and not value.isupper()) else ""
+        certain = certain or (kind == "password" and found.end() == len(line.rstrip()))
         if kind == "community" and (not certain or NO_COMMUNITY.fullmatch(value)):
             continue
         if kind and is_secret(value, strong=certain):
             yield found.start(3), found.end(3), kind
-        elif not kind and _WEAK_NAME.search(name.lower()) and is_secret(value, strong=False):
+        elif not kind and is_weak_name(name) and is_secret(value, strong=False):
             yield found.start(3), found.end(3), "key"
+
+
+def is_weak_name(name: str) -> bool:
+    """Whether what follows is a secret if it looks random."""
+    return bool(_WEAK_NAME.search(name.lower())) and not _PUBLIC.search(name.lower())
+
+
+def is_public(line: str, at: int) -> bool:
+    """Whether the word at `at` is the key of `public key`."""
+    return line[max(0, at - 8) : at].lower().endswith(("public ", "host ", "pub "))
 
 
 def kind_of(name: str) -> str:
@@ -196,14 +255,14 @@ def is_secret(value: str, *, strong: bool) -> bool:
     """Whether a value behind a secret's name is one. `strong`: the name and its place leave no doubt."""
     if not value or _MARKED.fullmatch(value) or _HIDDEN.fullmatch(value) or is_encoding(value):
         return False
-    if _ADDRESS.fullmatch(value):
+    if ADDRESS.fullmatch(value) or _OPEN.match(value):
         return False
     word = value.rstrip(".,;:)").lower()
     if word in words().never or word.startswith(("minimum-", "maximum-", "min-", "max-")):
         return False
     if strong:
         return not re.fullmatch(r"[\W_]{1,2}", value)
-    return len(value) >= 6 and not _PLAIN.fullmatch(value) and _entropy(value) >= 2.3
+    return len(value) >= 6 and value[0] != "(" and not _PLAIN.fullmatch(value) and _entropy(value) >= 2.3
 
 
 def _entropy(value: str) -> float:
@@ -214,7 +273,7 @@ def _entropy(value: str) -> float:
 
 def strings(line: str) -> Iterable[re.Match[str]]:
     """The JSON strings of a line that may hold more than a word: commands, whole outputs."""
-    return (found for found in _STRING.finditer(line) if " " in found[0] or "\\n" in found[0])
+    return (found for found in _STRING.finditer(line) if " " in found[0] or "\\n" in found[0] or "=" in found[0])
 
 
 def decoded(literal: str) -> str | None:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from netssh_mcp.guard.secret_formats import NO_COMMUNITY, Span, is_secret, kind_of
+from netssh_mcp.guard.secret_formats import ADDRESS, NO_COMMUNITY, Span, is_public, is_secret, is_weak_name, kind_of
 from netssh_mcp.knowledge.redaction_rules import Rule, is_encoding, words
 
 Ancestors = Callable[[], Iterable[str]]  # the lines of the sections that a line stands in, asked only when needed
 
 _LEAD: Final = re.compile(r"[\s+!<>|-]*(?:\d{1,7}[:-]\s*)?")  # a diff's sign, grep's number
-_VERB: Final = re.compile(r"(?:no|set|undo|default|do|delete|add|/)\s+/?\s*")
+_VERB: Final = re.compile(r"(?:(?:no|set|undo|default|do|delete|add)\s+)?/?\s*(?=[A-Za-z])")
 _INNER: Final = re.compile(
     r"(?<=\S)[#>$]\s*/?(?=[a-z])|:\s+(?=[a-z])|(?<=command:)|(?<=cmd=)"
 )  # behind a prompt, in a log of commands
@@ -20,7 +20,12 @@ _MOST_STARTS: Final = 8  # places of one line where a command may begin
 _WORD: Final = re.compile(r"[A-Za-z][\w.-]*")
 _NEXT: Final = re.compile(r"\s+(\"(?:[^\"\\]|\\.)*\"|'[^']*'|\S+)")
 _GLUED: Final = re.compile(r"(?:=|\s+=\s+|\s*:\s*)(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,;&]+)")
-_WITH_ARGUMENT: Final = frozenset({"level", "role", "option", "for", "fallback"})
+_WITH_ARGUMENT: Final = frozenset({"level", "role"})
+_COMMAND: Final = re.compile(
+    r"(?!description|remark|banner|comment|alias|name )[a-z0-9]"
+)  # unlike a heading or a sentence
+_PASSED: Final = frozenset({"fallback", "peer", "accept", "send"})
+_FIELD: Final = re.compile(r"[a-z][a-z-]*=[^=]")  # `name=env1`
 _WEAK: Final = re.compile(
     r"(?:^|[-_.])(?:\w*(?:secret|token|passwo?r?d|pwd|passphrase|psk)|key|cipher|ciphertext|encrypted)$"
 )
@@ -56,8 +61,8 @@ class CommandRules:
 
 
 def _ruled(rule: Rule, line: str, at: int, ancestors: Ancestors) -> Iterator[Span]:
-    found = rule.line.match(line, at)
-    if not found or (rule.under and not any(rule.under.match(parent) for parent in ancestors())):
+    found = rule.match(line, at)
+    if not found or (rule.under and not rule.holds(ancestors())):
         return
     for number, kind in enumerate(rule.kinds, 1):
         if found[number] is None:
@@ -79,7 +84,7 @@ def _starts(line: str) -> list[int]:
     starts = [lead.end() if lead else 0]
     starts += [found.end() for found in _INNER.finditer(line, starts[0], 400)][:3]
     for at in list(starts):
-        if verb := _VERB.match(line, at):
+        if (verb := _VERB.match(line, at)) and verb.end() > at:
             starts.append(verb.end())
     return starts[:_MOST_STARTS]
 
@@ -90,11 +95,14 @@ def _keyworded(line: str, starts: list[int], ruled: int) -> Iterator[Span]:
     What stands in front of the first secret that a rule found (at `ruled`) belongs to that rule's command.
     """
     known, heads = words().keywords, words().heads
-    commanded = any((head := _WORD.match(line, at)) and head[0] in heads for at in starts)
+    known_head = any((head := _WORD.match(line, at)) and head[0] in heads for at in starts)
+    commanded = known_head or _COMMAND.match(line, starts[0]) is not None
     for word in _WORD.finditer(line):
+        if line[max(0, word.start() - 2) : word.start()] == "//" or is_public(line, word.start()):  # a URL's user
+            continue
         name = word[0].lower()
         kind = known.get(name) or (kind_of(name) if commanded and "community" not in name else "")
-        if not kind and not (_WEAK.search(name) and "publi" not in name):
+        if not kind and not (_WEAK.search(name) and is_weak_name(name)):
             continue
         value = _value(line, word.end())
         if value is None or (value[1] <= ruled and not kind):
@@ -102,7 +110,8 @@ def _keyworded(line: str, starts: list[int], ruled: int) -> Iterator[Span]:
         start, end, quoted = value
         text = line[start:end].rstrip(";").strip("\"'")
         first = word.start() in starts or line[word.start() - 1 : word.start()] == "-"
-        strong = bool(kind) and word[0].islower() and (commanded or first or quoted) and end > ruled
+        named = word[0].islower() or (word[0].isupper() and "_" in word[0])
+        strong = bool(kind) and named and (commanded or first or quoted) and end > ruled
         if is_secret(text, strong=strong):
             yield start, end, kind or "key"
 
@@ -117,12 +126,24 @@ def _value(line: str, at: int) -> tuple[int, int, bool] | None:
         following = _NEXT.match(line, found.end())
         if word in _WITH_ARGUMENT and following:
             following = _NEXT.match(line, following.end())
-        elif not (is_encoding(word) or (word.isdigit() and len(word) <= 2) or (following and _names(word))):
+        elif not _passed(word, more=following is not None):
             break
         if following is None:
             return None
         found = following
-    return (found.start(1), found.end(1), found[1][0] in "\"'") if found else None
+    if found is None or _FIELD.match(found[1]):
+        return None
+    following = _NEXT.match(line, found.end())
+    if following and (following[1] == "{" or _names(following[1])):  # `psk HQ secret X`: the name of one
+        return None
+    return found.start(1), found.end(1), found[1][0] in "\"'"
+
+
+def _passed(word: str, *, more: bool) -> bool:
+    """Whether the word stands between a keyword and its secret, when there is `more` to come."""
+    if is_encoding(word) or (word.isdigit() and len(word) <= 2):
+        return True
+    return more and (_names(word) or word in _PASSED or ADDRESS.fullmatch(word) is not None)
 
 
 def _names(word: str) -> bool:

@@ -39,7 +39,7 @@ Abbreviated = Annotated[str, AfterValidator(lambda pattern: _compiles(completed(
 
 
 def _marks_a_secret(rule: str) -> str:
-    compile_rule(rule)
+    re.compile(compile_rule(rule).line)
     return rule
 
 

@@ -21,17 +21,25 @@ _MARK: Final = re.compile(r"@([a-z]+)$")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`line` is matched where a command begins, `heads` are the first words that it may have (none: any).
+    """`line` is a pattern matched where a command begins, `heads` are the first words that it may have (none: any).
 
     Group n of a match is the n-th secret, of the kind `kinds[n - 1]`. `under` must match an enclosing section's line.
     One of each of `literals` stands in every line that matches.
     """
 
-    line: re.Pattern[str]
+    line: str
     kinds: tuple[str, ...]
     heads: tuple[str, ...]
     literals: tuple[tuple[str, ...], ...]
-    under: re.Pattern[str] | None = None
+    under: str = ""
+
+    def match(self, line: str, at: int) -> re.Match[str] | None:
+        """Compiled when a line may match for the first time: a process needs few of the rules."""
+        return _compiled(self.line).match(line, at)
+
+    def holds(self, ancestors: Iterable[str]) -> bool:
+        """Whether these sections are where the rule is for."""
+        return not self.under or any(_compiled(self.under).match(line) for line in ancestors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,11 @@ class Words:
     heads: frozenset[str]
     never: frozenset[str]
     rules: tuple[Rule, ...]
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
 
 
 def is_encoding(word: str) -> bool:
@@ -95,12 +108,12 @@ def compile_rule(rule: str) -> Rule:
         raise ValueError(
             f"{rule!r} marks no secret; write @password, @key, @hash, @community or @token where it stands"
         )
-    under = re.compile(_pattern(parent.split(), [])) if parent else None
+    under = _pattern(parent.split(), []) if parent else ""
     first = line.split()[0]
     if first.startswith("["):
         raise ValueError(f"{rule!r} begins with a word that may be left out; write two rules")
     heads = () if re.search(r"[*@]|^\.\.\.$", first) else tuple(first.split("|"))
-    return Rule(re.compile(pattern), tuple(kinds), heads, _literals(line.split()), under)
+    return Rule(pattern, tuple(kinds), heads, _literals(line.split()), under)
 
 
 def _literals(tokens: list[str]) -> tuple[tuple[str, ...], ...]:

@@ -13,6 +13,7 @@ import anyio
 
 from netssh_mcp.errors import NetsshError
 from netssh_mcp.guard.audit import Audit
+from netssh_mcp.guard.redaction import Redactor
 from netssh_mcp.guard.wall import PolicySource, Wall
 from netssh_mcp.knowledge.inventory import Device, InventorySource
 from netssh_mcp.knowledge.log_scrubbing import scrubbed_logs
@@ -54,6 +55,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
     profiles = Profiles.load(settings.profiles)
     vault = Vault()  # what is redacted everywhere: each secret from its first use on
     inventory = InventorySource(settings.inventory, profiles.platforms, vault, ssh_config=settings.ssh_config)
+    redactor = Redactor(inventory.vault)
     outputs = Outputs(cap=settings.output_cap, spill_dir=settings.spill)
     failure: NetsshError | None = None
     with contextlib.ExitStack() as stack:
@@ -78,6 +80,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
                 parsers=Parsers(settings.templates),
                 audit=audit,
                 wall=wall,
+                redactor=redactor,
             )
             harvester = Harvester(inventory=inventory, profiles=profiles, pool=pool, audit=audit)
             try:

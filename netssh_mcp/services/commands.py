@@ -25,14 +25,17 @@ from netssh_mcp.errors import (
 from netssh_mcp.guard import policy
 from netssh_mcp.guard.audit import Audit
 from netssh_mcp.guard.policy import Grant
+from netssh_mcp.guard.redaction import Redactor
 from netssh_mcp.guard.wall import Wall
 from netssh_mcp.knowledge.inventory import Device, Inventory, InventorySource
 from netssh_mcp.knowledge.parsing import Parsed, Parsers, check_query, query_rows, select_fields
 from netssh_mcp.knowledge.profiles import Profiles
 from netssh_mcp.knowledge.untrusted import visible
 from netssh_mcp.model import Parse, Reply
-from netssh_mcp.services.jobs import Job, Jobs, Progress, Row, not_sent, running_answer
+from netssh_mcp.services.answers import milliseconds, ours, result_of, shape
+from netssh_mcp.services.jobs import Job, Jobs, Progress, Row, not_sent
 from netssh_mcp.services.outputs import Outputs
+from netssh_mcp.services.shown import Shown
 from netssh_mcp.sessions.pool import Lease, Pool
 
 log = logging.getLogger(__name__)
@@ -73,6 +76,7 @@ class Commands:
         parsers: Parsers,
         audit: Audit,
         wall: Wall,
+        redactor: Redactor,
     ) -> None:
         self._inventory = inventory
         self._profiles = profiles
@@ -82,6 +86,8 @@ class Commands:
         self._parsers = parsers
         self._audit = audit
         self._wall = wall
+        self._redactor = redactor
+        self._shown = Shown(redactor, pool.threads)
 
     async def show(
         self,
@@ -112,7 +118,7 @@ class Commands:
             raise
         if not done:
             self._jobs.give_out(job)
-        return _result(job, "\n".join(text for text in (inventory.problem, self._wall.problem) if text))
+        return result_of(job, "\n".join(text for text in (inventory.problem, self._wall.problem) if text))
 
     def _rows(self, inventory: Inventory, targets: str, commands: Sequence[str]) -> list[Row]:
         if not commands:
@@ -128,7 +134,12 @@ class Commands:
         except NetsshError as error:
             self._refused(f"{len(devices)} devices", "; ".join(commands), error)
             raise
-        return [Row(device, self._profiles.get(device.platform), command) for device in devices for command in commands]
+        profiles = {device.platform: self._profiles.get(device.platform) for device in devices}
+        return [
+            Row(device, profiles[device.platform], command, self._redactor)
+            for device in devices
+            for command in commands
+        ]
 
     # -- the work of a job ---------------------------------------------------------------------------------------
 
@@ -154,20 +165,20 @@ class Commands:
         broken: NetsshError | None = None
         for row in rows:
             if job.cancelled:
-                answer = self._failed(row, not_sent(row), ask)
+                answer = await self._failed(row, not_sent(row), ask)
             elif broken is not None:
-                answer = self._failed(row, broken, ask)
+                answer = await self._failed(row, broken, ask)
             else:
                 row.running = True
                 try:
                     answer = await self._row(inventory, ask, row)
                 except NetsshError as error:
-                    answer = self._failed(row, error, ask)
+                    answer = await self._failed(row, error, ask)
                     if error.kind in ("connect", "auth", "hostkey", "algorithm"):
                         broken = error
                 except Exception as bug:  # the end of a job: our own bug costs one row, not the server
                     log.exception("%s: %r failed", row.device.name, row.command[:200])
-                    answer = self._failed(row, _ours(row, bug), ask)
+                    answer = await self._failed(row, ours(row, bug), ask)
             await job.finish(row, answer)
 
     async def _row(self, inventory: Inventory, ask: Ask, row: Row) -> dict[str, Any]:
@@ -200,7 +211,11 @@ class Commands:
 
     def _refused(self, device: str, command: str, error: NetsshError) -> None:
         self._audit.record_decision(
-            device=device, command=command[:500], command_class="", verdict="deny", rule=error.message[:300]
+            device=device,
+            command=self._shown.line(command)[:500],
+            command_class="",
+            verdict="deny",
+            rule=self._shown.line(error.message)[:300],
         )
 
     async def _sent(self, hops: tuple[Device, ...], grant: Grant, ask: Ask, row: Row) -> dict[str, Any]:
@@ -208,7 +223,7 @@ class Commands:
         try:
             async with self._pool.lease(hops, row.profile, row.turn, fresh=row.facts["retried"]) as lease:
                 row.facts["reconnected"] = lease.reconnected
-                row.facts["ms"] = {"queue": _ms(lease.queued), "connect": _ms(lease.connecting)}
+                row.facts["ms"] = {"queue": milliseconds(lease.queued), "connect": milliseconds(lease.connecting)}
                 sent, decision = decision, ""
                 reply, parsed, grant = await self._answered(lease, grant, sent, ask, row)
         except NetsshError as error:
@@ -245,7 +260,7 @@ class Commands:
         """The decision is on record before anything else happens, a login too."""
         return self._audit.record_decision(
             device=row.device.name,
-            command=grant.line,
+            command=self._shown.line(grant.line, row.profile),
             command_class=grant.command_class,
             verdict="allow",
             rule=grant.rule,
@@ -259,13 +274,14 @@ class Commands:
             )
         except NetsshError as error:
             seconds = time.monotonic() - began
-            row.facts["ms"]["exec"] = _ms(seconds)
+            row.facts["ms"]["exec"] = milliseconds(seconds)
             self._audit.record_outcome(
                 decision, outcome="error", received=len(error.partial), seconds=seconds, error=error.kind
             )
             raise
-        row.facts["ms"]["exec"] = _ms(reply.seconds)
+        row.facts["ms"]["exec"] = milliseconds(reply.seconds)
         self._audit.record_outcome(decision, outcome="ok", received=len(reply.output), seconds=reply.seconds)
+        reply, row.facts["redacted"] = await self._shown.reply(reply, row.profile)
         return reply
 
     # -- answers -------------------------------------------------------------------------------------------------
@@ -279,11 +295,11 @@ class Commands:
             lambda: self._parsers.parse(row.profile, grant.command, reply.output, ask.parse, native_json=grant.json),
             limiter=self._pool.threads,
         )
-        row.facts["ms"]["parse"] = _ms(time.monotonic() - began)
+        row.facts["ms"]["parse"] = milliseconds(time.monotonic() - began)
         return parsed
 
     def _content(self, grant: Grant, reply: Reply, parsed: Parsed, ask: Ask, row: Row) -> dict[str, Any]:
-        answer = _shape(row, ok=True)
+        answer = shape(row, ok=True)
         answer |= self._body(reply.output, parsed, ask, row)
         answer["parsed_by"] = parsed.parsed_by
         notes = [parsed.note] if parsed.note else []
@@ -331,8 +347,9 @@ class Commands:
         body["parse_note"] = "; ".join(note for note in (wrong, rows.notice) if note)
         return body
 
-    def _failed(self, row: Row, error: NetsshError, ask: Ask) -> dict[str, Any]:
-        answer = {**_shape(row, ok=False), "error": error.facts()}
+    async def _failed(self, row: Row, unredacted: NetsshError, ask: Ask) -> dict[str, Any]:
+        error, row.facts["redacted"] = await self._shown.error(unredacted, row.profile)
+        answer = {**shape(row, ok=False), "error": error.facts()}
         answer["events"] = [visible(event) for event in error.events]
         if error.partial:
             kept = self._outputs.keep(error.partial, cap=ask.cap, device=row.device.name, command=row.command)
@@ -345,61 +362,3 @@ class Commands:
                 "stderr": visible(error.stderr[: ask.cap]),
             }
         return answer
-
-
-def _shape(row: Row, *, ok: bool) -> dict[str, Any]:
-    """The fields that every row has, whatever became of it."""
-    return {
-        **row.head(),
-        "ok": ok,
-        "state": "done",
-        "parsed_by": "",
-        "parse_note": "",
-        "framing": "",
-        "truncated": False,
-        "output_id": "",
-        "events": [],
-        "warnings": list(row.device.warnings),
-        "reconnected": row.facts.get("reconnected", False),
-        "retried": row.facts.get("retried", False),
-        "ms": {"queue": 0.0, "connect": 0.0, "exec": 0.0, "parse": 0.0, **row.facts.get("ms", {})},
-    }
-
-
-def _ours(row: Row, bug: Exception) -> NetsshError:
-    """What the reader is told of a bug of ours; the traceback is in the log."""
-    return NetsshError(
-        f"netssh-mcp failed ({type(bug).__name__}); this is a bug of the server, not of the device",
-        device=row.device.name,
-        effect="possible",
-        hint="The server's log has the traceback. A read command may be run again.",
-    )
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
-
-
-def _result(job: Job, problem: str) -> dict[str, Any]:
-    rows = [row.answer if row.answer is not None else running_answer(row) for row in job.rows]
-    ok = sum(bool(row["ok"]) for row in rows)
-    open_rows = [row for row in rows if row["state"] != "done"]
-    failed = len(rows) - ok - len(open_rows)
-    result: dict[str, Any] = {
-        "requested": len(rows),
-        "ok": ok,
-        "failed": failed,
-        "rows": rows,
-        "job_id": "",
-        "next": "",
-    }
-    if open_rows:
-        result["job_id"] = job.job_id
-        result["next"] = (
-            f"job(action='wait', job_id='{job.job_id}') follows the {len(open_rows)} rows that are not done."
-        )
-    elif any(row.get("truncated") for row in rows):
-        result["next"] = "read_output(output_id=...) reads on in what was cut."
-    if problem:
-        result["problem"] = problem
-    return result

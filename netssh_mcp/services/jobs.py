@@ -17,9 +17,11 @@ import anyio
 from anyio.abc import TaskGroup
 
 from netssh_mcp.errors import CommandInterrupted, InputError, NetsshError, PolicyError
+from netssh_mcp.guard.redaction import Redactor
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.knowledge.profiles import Profile
+from netssh_mcp.services.shown import Partial
 from netssh_mcp.wire.turn import Turn
 
 Progress = Callable[[int, int, str], Awaitable[None]]
@@ -39,6 +41,7 @@ class Row:
     device: Device
     profile: Profile
     command: str
+    redactor: Redactor
     turn: Turn = field(default_factory=Turn)
     running: bool = False
     answer: dict[str, Any] | None = None
@@ -53,6 +56,16 @@ class Row:
         if not self.running:
             return "queued"
         return "waiting" if self.turn.waiting else "running"
+
+    @property
+    def question(self) -> str:
+        """What the device asks, as it may be shown."""
+        return self.partial.line(self.turn.question[-200:])
+
+    @property
+    def partial(self) -> Partial:
+        """What may be shown while it runs."""
+        return Partial(self.redactor, self.profile)
 
     def head(self) -> dict[str, Any]:
         """What names this row in every answer."""
@@ -109,9 +122,11 @@ class Job:
         for row in self.rows:
             if row.answer is None and row.running:
                 text = row.turn.partial()
-                new, row.given = text[row.given :], len(text)
-                if len(new) > _PIECE:
-                    new = f"[... {len(new) - _PIECE} characters left out; the end will be whole ...]\n" + new[-_PIECE:]
+                end = row.partial.end(text, waiting=row.state == "waiting")
+                new, left_out = row.partial.new(text, row.given, end, _PIECE)
+                row.given = end
+                if left_out:
+                    new = f"[... {left_out} characters left out; the end will be whole ...]\n{new}"
                 if new:
                     self.pieces.append({**row.head(), "text": new})
 
@@ -120,11 +135,12 @@ def running_answer(row: Row) -> dict[str, Any]:
     """A row that is not done yet: the text so far, and why it waits if it does."""
     answer: dict[str, Any] = {**row.head(), "ok": False, "state": row.state, "warnings": list(row.device.warnings)}
     if row.running and (text := row.turn.partial()):
-        answer["output"] = text[-_PIECE:]
-        answer["truncated"] = len(text) > _PIECE
+        end = row.partial.end(text, waiting=row.state == "waiting")
+        answer["output"], left_out = row.partial.new(text, 0, end, _PIECE)
+        answer["truncated"] = left_out > 0
     if row.state == "waiting":
         answer["waiting_for"] = row.turn.waiting
-        answer["question"] = row.turn.question[-200:]
+        answer["question"] = row.question
     return answer
 
 
@@ -198,7 +214,7 @@ class Jobs:
         job.collect()
         new = job.pieces[cursor:]
         waiting = [
-            {**row.head(), "waiting_for": row.turn.waiting, "question": row.turn.question[-200:]}
+            {**row.head(), "waiting_for": row.turn.waiting, "question": row.question}
             for row in job.rows
             if row.state == "waiting"
         ]
@@ -239,7 +255,7 @@ def _pager_key(row: Row, text: str) -> str:
     """In this read-only toolset a page prompt may be answered, and nothing else."""
     if row.turn.waiting != "pager":
         raise PolicyError(
-            f"the device asks {row.turn.question.strip()[-80:]!r} ({row.turn.waiting}); answering that is not reading",
+            f"the device asks {row.question.strip()[-80:]!r} ({row.turn.waiting}); answering that is not reading",
             device=row.device.name,
             hint="job(action='cancel') interrupts the command.",
         )

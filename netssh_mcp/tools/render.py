@@ -103,7 +103,13 @@ def _row(row: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-_ROW_WORDS = {"parsed_by": "parsed by", "framing": "framing", "output_id": "output_id", "waiting_for": "waiting for"}
+_ROW_WORDS = {
+    "parsed_by": "parsed by",
+    "framing": "framing",
+    "redacted": "secrets hidden",
+    "output_id": "output_id",
+    "waiting_for": "waiting for",
+}
 _ROW_FLAGS = ("reconnected", "retried", "truncated", "partial")
 _ROW_TEXTS = {  # device text, in this order
     "output": "output",

@@ -59,6 +59,7 @@ ROW = shape(
     truncated=FLAG,
     output_id=said(STRING, "for read_output"),
     events=said(STRINGS, "lines the device sent unasked (syslog)"),
+    redacted=said(COUNT, "secrets hidden as <redacted:kind:tag>; same secret, same tag"),
     warnings=said(STRINGS, "what weakens the way to this device"),
     error=ERROR,
     partial=said(FLAG, "output is what came before the error"),

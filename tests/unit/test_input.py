@@ -8,8 +8,10 @@ import anyio
 import pytest
 
 from netssh_mcp.errors import CommandInterrupted, CommandTimeout, InputError, PolicyError
+from netssh_mcp.guard.redaction import Redactor
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profiles
+from netssh_mcp.knowledge.vault import Vault
 from netssh_mcp.services.jobs import Job, Jobs, Row
 from netssh_mcp.wire import network
 from netssh_mcp.wire.framing import Prompt
@@ -142,7 +144,7 @@ def test_no_row_gets_a_key_when_one_of_them_may_not_have_it(second: str, text: s
     async def work() -> None:
         async with anyio.create_task_group() as tasks:
             jobs = Jobs(tasks)
-            rows = [Row(R1, IOS, "show x", running=True) for _ in range(2)]
+            rows = [Row(R1, IOS, "show x", Redactor(Vault()), running=True) for _ in range(2)]
             rows[0].turn.ask("pager", "--More--")
             rows[1].turn.ask(second, "?")  # type: ignore[arg-type]
             job = Job("some-job", "show x", rows)

@@ -1,0 +1,127 @@
+"""The one place between sessions and everything above them: what a device said, without its secrets.
+
+Replies and errors pass here before they are parsed, kept, put into a row or told; the text of a running command before
+it is given out. A long text is redacted in a worker thread.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from netssh_mcp.errors import CommandFailed, NetsshError
+from netssh_mcp.guard.redaction import Redactor
+from netssh_mcp.knowledge.profiles import Profile
+from netssh_mcp.model import Reply
+
+T = TypeVar("T")
+
+_INLINE = 20_000  # characters that are redacted in a millisecond or two, without another thread
+_BEFORE = 16_000  # characters before a running command's new text, so that a section or a key is seen as one
+
+
+class Shown:
+    """Replies and errors as they may be shown, and how many secrets were taken out of each."""
+
+    def __init__(self, redactor: Redactor, limiter: anyio.CapacityLimiter) -> None:
+        self._redactor = redactor
+        self._limiter = limiter
+        self._warm = False  # the first text waits for the rules to be read
+
+    async def reply(self, reply: Reply, profile: Profile) -> tuple[Reply, int]:
+        """The same reply without secrets."""
+        return await self._work(len(reply.output) + len(reply.stderr), lambda: self._reply(reply, profile))
+
+    async def error(self, error: NetsshError, profile: Profile) -> tuple[NetsshError, int]:
+        """A copy of the error without secrets; the error itself is not for others' eyes."""
+        return await self._work(len(error.partial), lambda: self._error(error, profile))
+
+    def line(self, text: str, profile: Profile | None = None) -> str:
+        """A command for the audit, a reason, a question: short, at once."""
+        return self._redactor.text(text, profile)
+
+    async def _work(self, size: int, work: Callable[[], T]) -> T:
+        if self._warm and size <= _INLINE:
+            return work()
+        result = await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        self._warm = True
+        return result
+
+    def _reply(self, reply: Reply, profile: Profile) -> tuple[Reply, int]:
+        counter = _Counter(self._redactor, profile)
+        shown = replace(
+            reply,
+            output=counter.text(reply.output),
+            stderr=counter.text(reply.stderr),
+            events=counter.lines(reply.events),
+        )
+        return shown, counter.count
+
+    def _error(self, error: NetsshError, profile: Profile) -> tuple[NetsshError, int]:
+        counter = _Counter(self._redactor, profile)
+        shown = copy.copy(error)
+        shown.partial = counter.text(error.partial)
+        shown.events = counter.lines(error.events)
+        if isinstance(shown, CommandFailed):
+            shown.stderr = counter.text(shown.stderr)
+        told = counter.count
+        shown.message, shown.hint, shown.line = map(counter.text, (error.message, error.hint, error.line))
+        return shown, told if error.partial else counter.count  # they quote what is counted already
+
+
+@dataclass(slots=True)
+class _Counter:
+    redactor: Redactor
+    profile: Profile
+    count: int = 0
+
+    def text(self, text: str) -> str:
+        if not text:
+            return text
+        redacted = self.redactor.redact(text, self.profile)
+        self.count += redacted.count
+        return redacted.text
+
+    def lines(self, lines: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(self.text, lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What may be shown of a command that runs: whole lines, and the last one only when the device waits in it."""
+
+    redactor: Redactor
+    profile: Profile
+
+    def line(self, text: str) -> str:
+        """A question, a reason: short, at once."""
+        return self.redactor.text(text, self.profile)
+
+    def end(self, text: str, *, waiting: bool) -> int:
+        """How much of the text may be shown: half a line may hold half a secret."""
+        return len(text) if waiting else text.rfind("\n") + 1
+
+    def new(self, text: str, given: int, end: int, most: int) -> tuple[str, int]:
+        """What came between `given` and `end`, at most the last `most` characters; and how many were left out."""
+        left_out = max(0, end - given - most)
+        start = given + left_out
+        context = text[max(0, start - _BEFORE) : start]
+        before = self.redactor.text(context, self.profile)
+        whole = self.redactor.text(context + text[start:end], self.profile)
+        return whole[_shared(before, whole) :], left_out
+
+
+def _shared(before: str, whole: str) -> int:
+    """Where what is new begins: a key that goes on has another tag now, so its mark is shown once more."""
+    if whole.startswith(before):
+        return len(before)
+    differs = next(
+        (at for at, (one, other) in enumerate(zip(before, whole, strict=False)) if one != other),
+        min(len(before), len(whole)),
+    )
+    return whole.rfind("\n", 0, differs) + 1
