@@ -16,7 +16,7 @@ from typing import Any
 from netmiko import ssh_dispatcher
 from netmiko.base_connection import BaseConnection
 from netmiko.channel import Channel
-from netmiko.exceptions import ReadTimeout
+from netmiko.exceptions import NetmikoAuthenticationException, ReadTimeout
 
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.wire.framing import Prompt
@@ -27,23 +27,39 @@ from netssh_mcp.wire.text import clean, last_line
 _PROMPT_QUIET = 0.05  # seconds of silence behind something like a prompt that end a read "by timing"
 _SETTLED = 1.5  # seconds until a line that was typed must have its prompt; then it is typed on, as Netmiko does
 _REMEMBERED = 256  # characters
+_PASSWORD_LINE = re.compile(r"(?i)(?:[\w@.'() -]{0,60} )?password ?: *")
+_STAYS = 0.03  # seconds that a request for the password must stay last before it is answered
+_ASKING = 1.0  # seconds that the rest of it may take to come
 
 
 class ReaderChannel(Channel):
-    """Netmiko's view of our reader."""
+    """Netmiko's view of our reader. `secret` is typed once, and only at a prompt that asks for a password.
 
-    def __init__(self, reader: Reader) -> None:
+    Netmiko's login dialogues look for "ssword" in what has come, and answer it again and again.
+    """
+
+    def __init__(self, reader: Reader, secret: str = "") -> None:
         self.reader = reader
+        self._secret = secret
+        self._typed = False
+        self._tail = ""  # the end of what was read
+        self._ahead = ""  # read to see whether the prompt stays, and not given away yet
         self.heard_at = reader.writes  # how many writes there had been when something was last heard
         # Netmiko decodes each read on its own and loses the characters that are split between two reads.
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def read_buffer(self) -> str:
         """What is there now."""
+        ahead, self._ahead = self._ahead, ""
+        return ahead + self._read()
+
+    def _read(self) -> str:
         data = self.reader.take()
         if data:
             self.heard_at = self.reader.writes
-        return self._decoder.decode(data)
+        text = self._decoder.decode(data)
+        self._tail = (self._tail + text)[-_REMEMBERED:]
+        return text
 
     def read_channel(self) -> str:
         """All that is there now."""
@@ -53,8 +69,23 @@ class ReaderChannel(Channel):
         return "".join(out)
 
     def write_channel(self, out_data: str) -> None:
-        """Write all of it."""
+        """Write all of it. NetmikoAuthenticationException where the secret must not be typed."""
+        if self._secret and out_data.strip() == self._secret.strip():
+            self._see_that_it_is_asked_for()
         self.reader.write(out_data.encode())
+
+    def _see_that_it_is_asked_for(self) -> None:
+        if self._typed:
+            raise NetmikoAuthenticationException("the password was asked for again")
+        until = time.monotonic() + _ASKING
+        while (left := until - time.monotonic()) > 0:
+            self._ahead += self._read()
+            asks = _PASSWORD_LINE.fullmatch(last_line(clean(self._tail.encode()))) is not None
+            if asks and self.reader.quiet() >= _STAYS:
+                self._typed = True
+                return
+            self.reader.wait(min(left, _STAYS) if asks else left)
+        raise NetmikoAuthenticationException("the password was not asked for where it would have been typed")
 
 
 class EventReads(BaseConnection):
@@ -72,7 +103,7 @@ class EventReads(BaseConnection):
         """Use this reader until `deadline` (monotonic) for all that the vendor's class wants to read."""
         self.reader, self.profile, self.deadline = reader, profile, deadline
         self.remote_conn = reader.channel
-        self.channel = ReaderChannel(reader)
+        self.channel = ReaderChannel(reader, self.password or "")
 
     def unread(self, text: str) -> None:
         """Give text back that was read before this driver began."""

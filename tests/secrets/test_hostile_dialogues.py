@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
+from netmiko.exceptions import NetmikoAuthenticationException, NetmikoBaseException, ReadTimeout
 
 from netssh_mcp.errors import NetsshError
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profiles
 from netssh_mcp.knowledge.secrets import Secret
-from netssh_mcp.wire import login
+from netssh_mcp.wire import drivers, login
 from netssh_mcp.wire.login import Login
 from netssh_mcp.wire.turn import Turn
 from tests.unit.wires import Clock, FakeChannel, clock, still_reader
@@ -238,3 +239,68 @@ def test_what_is_echoed_is_not_entered(meet: Callable[[Hostile], Seen]) -> None:
 
 def test_there_are_at_least_thirty_dialogues() -> None:
     assert len(NEVER) + len(ONCE) >= 45
+
+
+# -- login dialogues of Netmiko's own, inside the shell ------------------------------------------------------------
+
+USER, PASSWORD = "netops", "P4ss-'w\\rd"
+
+
+class Wlc(FakeChannel):
+    """Asks for user and password inside the shell, as `questions` say; what is entered at its prompt is a command."""
+
+    def __init__(self, *questions: str) -> None:
+        super().__init__(self.entered)
+        self.questions = list(questions)
+        self.lines: list[str] = []
+        self.in_buffer.feed(self.questions.pop(0).encode())
+
+    def entered(self, line: str) -> str:
+        self.lines.append(line)
+        return self.questions.pop(0) if self.questions else "\r\n(wlc) >"
+
+
+def logged_in(channel: Wlc, clock: Clock) -> BaseException | None:
+    connection = drivers.driver("cisco_wlc", username=USER, password=PASSWORD)
+    reader = still_reader(channel, clock)
+    connection.attach(reader, IOS, clock.now + 30)
+    try:
+        connection.special_login_handler()
+    except (NetmikoAuthenticationException, NetmikoBaseException, ReadTimeout) as error:
+        return error
+    finally:
+        connection.detach()
+    return None
+
+
+def test_a_driver_types_the_password_where_it_is_asked_for(clock: Clock) -> None:
+    channel = Wlc("(Cisco Controller)\r\nUser: ", "\r\nPassword:", "\r\n(wlc) >")
+    assert logged_in(channel, clock) is None
+    assert channel.lines == [USER, PASSWORD]
+
+
+def test_a_driver_waits_for_the_rest_of_the_question(clock: Clock) -> None:
+    channel = Wlc("User: ", "\r\nPassword", "\r\n(wlc) >")
+    channel.late = [b":"]
+    assert logged_in(channel, clock) is None
+    assert channel.lines == [USER, PASSWORD]
+
+
+def test_a_driver_is_asked_for_the_password_again_and_does_not_type_it_again(clock: Clock) -> None:
+    channel = Wlc("User: ", "\r\nPassword: ", "\r\nUser: ", "\r\nPassword: ", "\r\nUser: ")
+    assert isinstance(logged_in(channel, clock), NetmikoAuthenticationException)
+    assert channel.lines.count(PASSWORD) == 1
+
+
+@pytest.mark.parametrize(
+    "banner",
+    [
+        "Your Password expires in 3 days\r\nUser: ",
+        "Password: \r\nis what you never tell\r\n",
+        "Change the Password policy? [y/n] ",
+    ],
+)
+def test_a_driver_does_not_type_the_password_at_a_banner(banner: str, clock: Clock) -> None:
+    channel = Wlc(banner)
+    logged_in(channel, clock)
+    assert PASSWORD not in channel.lines
