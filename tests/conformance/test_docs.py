@@ -229,3 +229,17 @@ def test_the_readme_carries_the_registrys_marker() -> None:
 
 def _text(path: Path) -> str:
     return path.read_text("utf-8")
+
+
+# -- the threat model ----------------------------------------------------------------------------------------------
+
+
+def test_every_attack_of_the_threat_model_names_tests_that_exist() -> None:
+    text = _text(ROOT / "SECURITY.md")
+    rows = re.findall(r"^\| (\d+) \|(.*)\|$", text, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 16))
+    for number, row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
+        assert named, number
+        for file, test in named:
+            assert re.search(rf"def {test}\(", (ROOT / file).read_text("utf-8")), f"{number}: {file}::{test}"
