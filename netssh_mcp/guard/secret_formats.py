@@ -18,7 +18,7 @@ Span = tuple[int, int, str]  # from, to, kind
 
 MARK: Final = re.compile(r"(?:<|&lt;)redacted:[a-z-]+:[0-9a-f]{8}(?:>|&gt;)")
 
-_MARKED: Final = re.compile(rf"[\"']?{MARK.pattern}[\"';,]*")
+_MARKED: Final = re.compile(rf"[\\\"']*{MARK.pattern}(?![A-Za-z0-9])")
 
 # What must stand in a lower-cased line for any of the patterns of this module to match it.
 NEEDLES: Final = (
@@ -141,7 +141,8 @@ def blocks(text: str) -> Iterator[tuple[int, int]]:
             done = span[1]
             yield span
     for found in _PUTTY.finditer(text) if "Private-Lines:" in text else ():
-        yield found.end() + 1, max(found.end() + 1, _body_end(text, found.end()))
+        if (end := _body_end(text, found.end())) > found.end() + 1:
+            yield found.end() + 1, end
 
 
 def _body_end(text: str, at: int) -> int:
@@ -253,7 +254,7 @@ def kind_of(name: str) -> str:
 
 def is_secret(value: str, *, strong: bool) -> bool:
     """Whether a value behind a secret's name is one. `strong`: the name and its place leave no doubt."""
-    if not value or _MARKED.fullmatch(value) or _HIDDEN.fullmatch(value) or is_encoding(value):
+    if not value or _MARKED.match(value) or _HIDDEN.fullmatch(value) or is_encoding(value):
         return False
     if ADDRESS.fullmatch(value) or _OPEN.match(value):
         return False

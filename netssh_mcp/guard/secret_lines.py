@@ -6,7 +6,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from netssh_mcp.guard.secret_formats import ADDRESS, NO_COMMUNITY, Span, is_public, is_secret, is_weak_name, kind_of
+from netssh_mcp.guard.secret_formats import (
+    ADDRESS,
+    MARK,
+    NO_COMMUNITY,
+    Span,
+    is_public,
+    is_secret,
+    is_weak_name,
+    kind_of,
+)
 from netssh_mcp.knowledge.redaction_rules import Rule, is_encoding, words
 
 Ancestors = Callable[[], Iterable[str]]  # the lines of the sections that a line stands in, asked only when needed
@@ -25,7 +34,7 @@ _COMMAND: Final = re.compile(
     r"(?!description|remark|banner|comment|alias|name )[a-z0-9]"
 )  # unlike a heading or a sentence
 _PASSED: Final = frozenset({"fallback", "peer", "accept", "send"})
-_FIELD: Final = re.compile(r"[a-z][a-z-]*=[^=]")  # `name=env1`
+_FIELD: Final = re.compile(r"\.?[a-z][a-z-]*=[^=]")  # `name=env1`
 _WEAK: Final = re.compile(
     r"(?:^|[-_.])(?:\w*(?:secret|token|passwo?r?d|pwd|passphrase|psk)|key|cipher|ciphertext|encrypted)$"
 )
@@ -74,7 +83,7 @@ def _ruled(rule: Rule, line: str, at: int, ancestors: Ancestors) -> Iterator[Spa
             continue
         if kind == "key" and value.isdigit() and len(value) < 4 and not rule.under:
             continue
-        if is_secret(value, strong=True):
+        if is_secret(value, strong=True) or MARK.match(value):  # a mark says where the secret of this command is
             yield found.start(number), found.end(number), kind
 
 
@@ -148,4 +157,4 @@ def _passed(word: str, *, more: bool) -> bool:
 
 def _names(word: str) -> bool:
     """Whether the word is itself a keyword, so that the secret is what follows it (`md5 key-string X`)."""
-    return word in words().keywords
+    return word in words().keywords or (word.endswith("-key") and bool(kind_of(word)))
