@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from netssh_mcp import __version__
-from netssh_mcp.errors import InputError, NetsshError
+from netssh_mcp.errors import InputError, NetsshError, PolicyError
 
 if TYPE_CHECKING:
     from netssh_mcp.knowledge.settings import Settings
@@ -82,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("--parse", choices=("auto", "raw", "textfsm", "json"), default="auto")
     show.add_argument("--query", default="", help="JMESPath over the parsed rows")
     show.add_argument("--fields", default="", metavar="NAMES", help="comma list of columns to keep")
+    show.add_argument("--reveal", action="store_true", help="do not hide secrets; where the policy allows, asks first")
     show.add_argument("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="for each command (60)")
     listing = command("list", _list, "List devices, groups, platforms, open sessions or what the policy says.")
     listing.add_argument("targets", metavar="TARGETS", nargs="?", default="")
@@ -200,6 +201,8 @@ def _show(args: argparse.Namespace) -> int:
     from netssh_mcp.tools import render
 
     async def question(app: App) -> Result:
+        if args.reveal:
+            _confirmed(app.commands.check_reveal(args.targets))
         return await app.commands.show(
             args.targets,
             args.commands,
@@ -208,12 +211,24 @@ def _show(args: argparse.Namespace) -> int:
             fields=_words(args.fields),
             timeout=args.timeout,
             wait=math.inf,  # the process ends with the answer: nothing can go on as a job
+            reveal=args.reveal,
         )
 
     # All of it: the store that could give the rest of a cut output ends with this process.
     result = _ask(replace(settings(args), output_cap=_UNCUT), question)
     _print(args, result, render.show)
     return OK if result["ok"] == result["requested"] else FAILED
+
+
+def _confirmed(device: str) -> None:
+    """Only a person at a terminal types the device's name. PolicyError for anything else."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise PolicyError("secrets are revealed only to a person at a terminal", device=device)
+    print(
+        f"The secrets of {device} will be shown. Type the device's name to go on: ", end="", file=sys.stderr, flush=True
+    )
+    if sys.stdin.readline().strip() != device:
+        raise PolicyError("nothing was sent: that is not the device's name", device=device)
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -253,6 +253,8 @@ def _trimmed(line: str, span: Span) -> Span:
         return start + 1, end - closed, kind
     while end > start + 1 and line[end - 1] == ";":
         end -= 1
+    if end > start + 1 and line[end - 1] in "\"'" and line.count(line[end - 1], 0, start) % 2:
+        end -= 1  # the command stands in quotes, not the secret
     return start, end, kind
 
 

@@ -20,7 +20,7 @@ from netssh_mcp.knowledge.redaction_rules import Rule, is_encoding, words
 
 Ancestors = Callable[[], Iterable[str]]  # the lines of the sections that a line stands in, asked only when needed
 
-_LEAD: Final = re.compile(r"[\s+!<>|-]*(?:\d{1,7}[:-]\s*)?")  # a diff's sign, grep's number
+_LEAD: Final = re.compile(r"[\s+!<>|'\"-]*(?:\d{1,7}[:-]\s*)?")  # a diff's sign, grep's number
 _VERB: Final = re.compile(r"(?:(?:no|set|undo|default|do|delete|add)\s+)?/?\s*(?=[A-Za-z])")
 _INNER: Final = re.compile(
     r"(?<=\S)[#>$]\s*/?(?=[a-z])|:\s+(?=[a-z])|(?<=command:)|(?<=cmd=)"
@@ -31,7 +31,7 @@ _NEXT: Final = re.compile(r"\s+(\"(?:[^\"\\]|\\.)*\"|'[^']*'|\S+)")
 _GLUED: Final = re.compile(r"(?:=|\s+=\s+|\s*:\s*)(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,;&]+)")
 _WITH_ARGUMENT: Final = frozenset({"level", "role"})
 _COMMAND: Final = re.compile(
-    r"(?!description|remark|banner|comment|alias|name )[a-z0-9]"
+    r"(?!description|remark|banner|comment|alias|name )[:/a-z0-9]"
 )  # unlike a heading or a sentence
 _PASSED: Final = frozenset({"fallback", "peer", "accept", "send"})
 _FIELD: Final = re.compile(r"\.?[a-z][a-z-]*=[^=]")  # `name=env1`

@@ -18,6 +18,7 @@ from netssh_mcp.errors import (
     ConnectError,
     InputError,
     NetsshError,
+    PolicyError,
     PromptNotFound,
     SessionError,
     SessionLost,
@@ -100,10 +101,19 @@ class Commands:
         timeout: float = _DEFAULT_TIMEOUT,
         wait: float = 25.0,
         progress: Progress | None = None,
+        reveal: bool = False,
     ) -> dict[str, Any]:
-        """One row per device and command, in inventory order. Raises InputError only for what no device can answer."""
+        """One row per device and command, in inventory order. Raises InputError only for what no device can answer.
+
+        `reveal`: secrets stay in the answer. For a person at the command line, who was asked; no tool has it.
+        """
         inventory = self._inventory.current()
         rows = self._rows(inventory, targets, commands)
+        if reveal:
+            self.check_reveal(targets)
+            self._audit.record_event("secrets_revealed", device=rows[0].device.name)
+            for row in rows:
+                row.revealed = True
         if query:
             check_query(query)  # what cannot be read is refused before anything is sent
         cap = min(self._outputs.cap, max(1000, _BATCH * self._outputs.cap // len(rows)))
@@ -119,6 +129,20 @@ class Commands:
         if not done:
             self._jobs.give_out(job)
         return result_of(job, "\n".join(text for text in (inventory.problem, self._wall.problem) if text))
+
+    def check_reveal(self, targets: str) -> str:
+        """The one device that `targets` selects, whose secrets the operator's policy lets a person see."""
+        inventory = self._inventory.current()
+        devices = inventory.select(targets)
+        if len(devices) != 1:
+            raise InputError(f"secrets are revealed of one device at a time, and this selects {len(devices)}")
+        if not self._wall.terms(inventory, devices[0]).reveal:
+            raise PolicyError(
+                "the policy does not allow secrets to be revealed on this device",
+                device=devices[0].name,
+                hint="The operator's policy file would have to say `reveal: true` for it.",
+            )
+        return devices[0].name
 
     def _rows(self, inventory: Inventory, targets: str, commands: Sequence[str]) -> list[Row]:
         if not commands:
@@ -281,7 +305,8 @@ class Commands:
             raise
         row.facts["ms"]["exec"] = milliseconds(reply.seconds)
         self._audit.record_outcome(decision, outcome="ok", received=len(reply.output), seconds=reply.seconds)
-        reply, row.facts["redacted"] = await self._shown.reply(reply, row.profile)
+        if not row.revealed:
+            reply, row.facts["redacted"] = await self._shown.reply(reply, row.profile)
         return reply
 
     # -- answers -------------------------------------------------------------------------------------------------
@@ -348,7 +373,9 @@ class Commands:
         return body
 
     async def _failed(self, row: Row, unredacted: NetsshError, ask: Ask) -> dict[str, Any]:
-        error, row.facts["redacted"] = await self._shown.error(unredacted, row.profile)
+        error = unredacted
+        if not row.revealed:
+            error, row.facts["redacted"] = await self._shown.error(unredacted, row.profile)
         answer = {**shape(row, ok=False), "error": error.facts()}
         answer["events"] = [visible(event) for event in error.events]
         if error.partial:

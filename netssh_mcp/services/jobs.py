@@ -46,6 +46,7 @@ class Row:
     running: bool = False
     answer: dict[str, Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)  # how its session came about: reconnected, retried, ms
+    revealed: bool = False  # a person asked for the secrets too, and the operator allows it
     given: int = 0  # characters of its text that were given out while it ran
 
     @property
