@@ -110,8 +110,12 @@ class Redactor:
         xml = "</" in text
         parts, done = [], 0
         for start, end in _lines_with(lowered, rules.needles):
-            line = text[start:end]
-            shown = self._line(line, rules, functools.partial(sections.above, start), xml=xml)
+            line, above = text[start:end], functools.partial(sections.above, start)
+            shown = line
+            for _ in range(_ROUNDS):  # a second secret may show only when the first one is marked
+                before, shown = shown, self._line(shown, rules, above, xml=xml)
+                if shown == before:
+                    break
             if shown != line:
                 parts += [text[done:start], shown]
                 done = end
@@ -158,6 +162,7 @@ class _Rules:
 
 
 _PLAIN: Final = re.compile(r"[A-Za-z]?[a-z]{1,8}|[0-9]{1,6}")
+_ROUNDS: Final = 4
 _NUMBER_IN_JSON: Final = re.compile(r'"\s*:\s*\Z')
 
 
