@@ -23,23 +23,23 @@ _MARKED: Final = re.compile(rf"[\\\"']*{MARK.pattern}(?![A-Za-z0-9])")
 # What must stand in a lower-cased line for any of the patterns of this module to match it.
 NEEDLES: Final = (
     *(
-        "passw",
-        "passphrase",
-        "pass-phrase",
-        "passcode",
-        "pass=",
-        " pass ",
-        "_pass",
-        "-pass",
+        "pass",
         "pwd",
         "secret",
         "key",
         "communit",
+        "token",
+        "psk",
+        "auth",
+        "md5",
+        "sha",
+        "cipher",
+        "credential",
+        "encrypt",
     ),
-    *("token", "psk", "auth", "md5", "sha", "cipher", "credential", "encrypt", "bearer", "://", "enc ", "$", "hash"),
+    *("bearer", "://", "enc ", "$", "hash", "private", "cookie", "hooks.", "mail-server", "ascii-text", "cak", "pmk"),
     *("eyj", "akia", "asia", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "xox", "aiza", "hvs."),
-    *("aqbap", "-aq==", "%^%#", "%@%@", "@%@%", "%+%##", "cak", "pmk", "private"),
-    *("cookie", "hooks.", "mail-server", "keytab", "ascii-text"),
+    *("aqbap", "-aq==", "%^%#", "%@%@", "@%@%", "%+%##"),
 )
 
 _FORMATS: Final = tuple(

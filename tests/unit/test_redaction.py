@@ -151,8 +151,9 @@ def test_a_password_in_a_url_goes_and_the_rest_of_the_url_stays() -> None:
 def test_the_section_decides_where_the_words_alone_do_not() -> None:
     fortinet = 'config system snmp community\n    edit 1\n        set name "hidden1"\n    next\nend\n'
     address = 'config firewall address\n    edit 1\n        set name "visible1"\n    next\nend\n'
-    assert "hidden1" not in shown(fortinet)
-    assert shown(address) == address
+    profile = Profiles.load(None).get("fortinet")
+    assert "hidden1" not in redactor().text(fortinet, profile)
+    assert redactor().text(address, profile) == address
     junos = "policy-options {\n    community FOO members 65000:1;\n}\n"
     junos += "snmp {\n    community hidden1 {\n        authorization read-only;\n"
     assert "community FOO members 65000:1;" in shown(junos)
