@@ -8,6 +8,7 @@ behind a word that says key, secret, token or password. docs/security.md, "Redac
 
 from __future__ import annotations
 
+import bisect
 import functools
 import hmac
 import json
@@ -239,9 +240,11 @@ def _depth(line: str) -> int:
 def _merged(line: str, spans: Iterable[Span]) -> list[Span]:
     """In order, without quotes and ends of statements; what overlaps is one secret, what is marked already is none."""
     marks = [found.span() for found in MARK.finditer(line)] if "redacted:" in line else []
+    begins = [first for first, _ in marks]
     merged: list[Span] = []
     for start, end, kind in sorted(_trimmed(line, span) for span in spans):
-        if start >= end or any(first <= start < last for first, last in marks):
+        nearest = bisect.bisect_right(begins, start) - 1
+        if start >= end or (nearest >= 0 and start < marks[nearest][1]):
             continue
         if merged and start < merged[-1][1]:
             first, last, earlier = merged[-1]

@@ -68,7 +68,7 @@ _FORMATS: Final = tuple(
 )  # fmt: skip
 
 _PAIR_JSON: Final = re.compile(r'"([^"\\]{1,80})"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*)')
-_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)')  # one that does not end is passed over whole
 _XML: Final = re.compile(r"<([\w:.-]{1,80})(?:\s[^<>]*)?>([^<>]+)(?=</)")
 _XML_ATTRIBUTE: Final = re.compile(r"(?<=\s)([\w:.-]{1,80})=(?:\"([^\"<>]*)\"|'([^'<>]*)')")
 _PAIR: Final = re.compile(
@@ -281,6 +281,7 @@ def is_secret(value: str, *, strong: bool) -> bool:
 
 def _entropy(value: str) -> float:
     """Bits per character of what stands in the value."""
+    value = value[:200]
     counts, total = Counter(value).values(), len(value)
     return -sum(count / total * math.log2(count / total) for count in counts)
 

@@ -25,6 +25,7 @@ _VERB: Final = re.compile(r"(?:(?:no|set|undo|default|do|delete|add)\s+)?/?\s*(?
 _INNER: Final = re.compile(
     r"(?<=\S)[#>$]\s*/?(?=[a-z])|:\s+(?=[a-z])|(?<=command:)|(?<=cmd=)"
 )  # behind a prompt, in a log of commands
+_MOST_PASSED: Final = 8  # words between a keyword and its secret
 _MOST_STARTS: Final = 8  # places of one line where a command may begin
 _WORD: Final = re.compile(r"[A-Za-z][\w.-]*")
 _NEXT: Final = re.compile(r"\s+(\"(?:[^\"\\]|\\.)*\"|'[^']*'|\S+)")
@@ -106,7 +107,10 @@ def _keyworded(line: str, starts: list[int], ruled: int) -> Iterator[Span]:
     known, heads = words().keywords, words().heads
     known_head = any((head := _WORD.match(line, at)) and head[0] in heads for at in starts)
     commanded = known_head or _COMMAND.match(line, starts[0]) is not None
+    done = 0
     for word in _WORD.finditer(line):
+        if word.start() < done:  # inside a value
+            continue
         if line[max(0, word.start() - 2) : word.start()] == "//" or is_public(line, word.start()):  # a URL's user
             continue
         name = word[0].lower()
@@ -117,6 +121,7 @@ def _keyworded(line: str, starts: list[int], ruled: int) -> Iterator[Span]:
         if value is None or (value[1] <= ruled and not kind):
             continue
         start, end, quoted = value
+        done = end if line[word.end() : start].strip() in ("=", ":") else 0
         text = line[start:end].rstrip(";").strip("\"'")
         first = word.start() in starts or line[word.start() - 1 : word.start()] == "-"
         named = word[0].islower() or (word[0].isupper() and "_" in word[0])
@@ -130,7 +135,9 @@ def _value(line: str, at: int) -> tuple[int, int, bool] | None:
     if glued := _GLUED.match(line, at):
         return glued.start(1), glued.end(1), glued[1][0] in "\"'"
     found = _NEXT.match(line, at)
-    while found:
+    for _ in range(_MOST_PASSED):
+        if found is None:
+            return None
         word = found[1].rstrip(";")
         following = _NEXT.match(line, found.end())
         if word in _WITH_ARGUMENT and following:
@@ -140,7 +147,7 @@ def _value(line: str, at: int) -> tuple[int, int, bool] | None:
         if following is None:
             return None
         found = following
-    if found is None or _FIELD.match(found[1]):
+    if found is None or _FIELD.match(found[1]) or _passed(found[1], more=False):
         return None
     following = _NEXT.match(line, found.end())
     if following and (following[1] == "{" or _names(following[1])):  # `psk HQ secret X`: the name of one

@@ -310,3 +310,10 @@ def test_only_the_end_of_much_new_text_is_given_out() -> None:
     text = "".join(f"line {number}\n" for number in range(5000))
     new, left_out = Partial(redactor(), IOS).new(text, 0, len(text), 800)
     assert (new, left_out) == (text[-800:], len(text) - 800)
+
+
+@pytest.mark.parametrize("part", ["password ", "password 7 ", "key=", '\\"', "password level ", '"password": "', "x: "])
+def test_a_long_hostile_line_takes_no_more_searches_than_it_has_words(part: str) -> None:
+    """Quadratic work on these took 20 s to minutes; the suite's limit for a test would end it."""
+    text = "password " + part * (400_000 // len(part))
+    assert redactor().text(text, Profiles.load(None).get("linux"))
