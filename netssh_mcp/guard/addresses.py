@@ -52,16 +52,25 @@ def targets(canonical: str) -> tuple[str, ...]:
         return _operands(rest)
     while rest and (rest[0] in _BEFORE or rest[0] in _FAMILY):
         rest = rest[2 if rest[0] in _BEFORE else 1 :]
+    rest[:1] = [word.removeprefix("address=") for word in rest[:1]]  # RouterOS names its arguments
     if not rest or literal(rest[0]) is None:
         return ()
     return (rest[0], *(word for before, word in pairwise(rest) if _counts(before, word)))
 
 
 def _operands(words: Sequence[str]) -> tuple[str, ...]:
-    """As a program with `-x` options reads them: any word that is neither option nor number may be the target."""
+    """As a program with `-x` options reads them: any word that is neither option nor small number may be the target.
+
+    A large number may be an address: 134744072 is 8.8.8.8.
+    """
     pairs = pairwise(("", *words))
-    found = [word for before, word in pairs if word[:1] != "-" and not word.isdigit() and before not in _VALUED]
+    found = [word for before, word in pairs if word[:1] != "-" and not _small(word) and before not in _VALUED]
     return tuple(found) if all(literal(word) is not None for word in found) else ()
+
+
+def _small(word: str) -> bool:
+    """A count, size or port; as an address it would be in 0.0.0.0/8, which is no host."""
+    return word.isdigit() and len(word) <= 5
 
 
 def _counts(before: str, word: str) -> bool:
@@ -70,4 +79,6 @@ def _counts(before: str, word: str) -> bool:
 
 
 def _words(canonical: str) -> list[str]:
-    return re.sub(r"[\"']", " ", canonical).split()
+    """Without quotes; a menu path (`/tool/traceroute`) as its words."""
+    first, *rest = re.sub(r"[\"']", " ", canonical).split()
+    return [*first.strip("/").split("/"), *rest]

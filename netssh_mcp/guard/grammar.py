@@ -326,7 +326,8 @@ def _argv(known: Grammar, text: str) -> Meaning:
         return _other_program(known, argv, line, advice)
     native = known.native is not None and known.native.fullmatch(line) is not None
     rule = f"argv pattern of {known.profile.name} for {argv[0]!r}"
-    return Meaning(line, _raised(known, "read", line), rule, native, json_line="")
+    kind: CommandClass = "diagnose" if argv[0] in known.profile.commands.get("diagnose", ()) else "read"
+    return Meaning(line, _raised(known, kind, line), rule, native, json_line="")
 
 
 def _other_program(known: Grammar, argv: list[str], line: str, advice: str) -> Meaning:

@@ -45,8 +45,9 @@ class Entry:
         return tuple(self.text.split())
 
     def pattern(self) -> str:
-        """A regex for every command that begins with these words, abbreviated at will."""
-        return ".*" if self.text in ("...", "*") else abbreviated(self.text)
+        """A regex for every command that begins with these words, abbreviated at will; of a menu path, in words."""
+        text = _in_words(self.text) if self.text.startswith("/") else self.text
+        return ".*" if text in ("...", "*") else abbreviated(text)
 
 
 _Spelled = tuple[Entry, tuple[str, ...]]
@@ -141,7 +142,8 @@ class Permissions:
         if inner is None and profile.argv:
             words = shlex.split(canonical)
             return next((each for each, own in self.exact.get(words[0], ()) if _fits(own, words, whole=True)), None)
-        words = (inner[1] if inner else canonical).lower().split()
+        line = inner[1] if inner else _in_words(canonical) if profile.menus else canonical
+        words = line.lower().split()
         return next((each for each, own in self.folded.get(words[0], ()) if _fits(own, words, whole=False)), None)
 
 
@@ -338,7 +340,10 @@ def refusable(profile: Profile, canonical: str) -> tuple[str, ...]:
     inner = _inner(profile, canonical)
     if inner is not None:
         return (*refusable(*inner), *_readings(canonical))
-    return _readings(canonical, paths=bool(profile.lines))
+    readings = _readings(canonical, paths=bool(profile.lines or profile.menus))
+    if profile.argv and " -" in canonical:  # `ip -4 route` is `ip route`
+        return (*readings, " ".join(word for word in canonical.split(" ") if not word.startswith("-")))
+    return readings
 
 
 def _readings(canonical: str, *, paths: bool = False) -> tuple[str, ...]:
@@ -348,11 +353,15 @@ def _readings(canonical: str, *, paths: bool = False) -> tuple[str, ...]:
         solid = _QUOTED.sub(lambda quoted: quoted[0].replace(" ", "_").replace("|", "_"), canonical)
         found += [_SPACES.sub(" ", bare).strip(" "), re.sub(r"[\"']", "", solid)]
     if paths:  # `/ppp/secret print` is `ppp secret print`
-        found.append(_SPACES.sub(" ", canonical.replace("/", " ")).strip(" "))
+        found.append(_in_words(canonical))
     first, _, rest = canonical.partition(" ")
     if first not in _WRAPPED and rest.partition(" ")[0] in _WRAPPED:
         found.append(rest)
     return tuple(found)
+
+
+def _in_words(path: str) -> str:
+    return _SPACES.sub(" ", path.replace("/", " ")).strip(" ")
 
 
 def _inner(profile: Profile, canonical: str) -> tuple[Profile, str] | None:

@@ -53,6 +53,7 @@ DEVICES = {
         _device("x1", "cisco_xr", "edge"),
         _device("f1", "frr", "edge"),
         _device("h1", "linux", "hosts"),
+        _device("m1", "mikrotik_routeros", "edge"),
         _device("v6", "cisco_ios", "core", hostname="2001:db8::1"),
         _device("named", "cisco_ios", "core", hostname="r9.example.net"),
     )
@@ -134,6 +135,48 @@ def test_a_denied_command_is_not_had_by_other_spellings(tmp_path: Path, name: st
     with pytest.raises(CommandDenied):
         _decide(wall, name, command)
     assert _allowed(wall, "r1", "show version")
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "command"),
+    [
+        ("m1", "ip address print", "/ip/address/print"),  # RouterOS 7 parts its menus by slashes
+        ("m1", "ip address print", "/ip address print"),
+        ("m1", "ip address print", "/ip/addr pr detail"),
+        ("m1", "ip address print", "ip addr pr"),
+        ("m1", "ppp secret", "/ppp/secret/print"),
+        ("m1", "/ppp/secret", "/ppp secret print"),  # and so do operators
+        ("m1", "/ppp/secret/print", "ppp secret print"),
+        ("m1", "export", "/export"),
+        ("h1", "ip route", "ip -4 route"),
+        ("h1", "ip route", "ip -j -d r show"),
+        ("h1", "systemctl status", "systemctl --no-pager status ssh"),
+        ("h1", "journalctl", "journalctl --no-pager -n 5"),
+        ("h1", "df", "df -h"),
+    ],
+)
+def test_neither_slashes_nor_options_before_a_word_dodge_a_refusal(
+    tmp_path: Path, name: str, entry: str, command: str
+) -> None:
+    wall = _wall(tmp_path, f"  - deny: ['{entry}']\n")
+    assert _allowed(Wall(PolicySource(None)), name, command)
+    assert not _allowed(wall, name, command)
+
+
+@pytest.mark.parametrize("command", ["/ip/address/print", "/ip address print detail", "ip addr pr"])
+def test_a_menu_path_is_allowed_however_its_words_are_parted(tmp_path: Path, command: str) -> None:
+    wall = _wall(tmp_path, "  - {classes: [], allow: [ip address print]}\n")
+    assert _allowed(wall, "m1", command)
+    assert not _allowed(wall, "m1", "/ip/route/print")
+
+
+def test_a_host_is_not_probed_where_only_reads_are_allowed(tmp_path: Path) -> None:
+    wall = _wall(tmp_path, "  - {classes: [read], allow: [ping -c 3 *]}\n")
+    assert _allowed(wall, "h1", "uptime")
+    assert _allowed(wall, "h1", "ping -c 3 10.0.0.1")
+    for command in ("ping -c 4 10.0.0.1", "traceroute 10.0.0.1", "dig @10.0.0.1 x.example", "mtr -r -c 3 10.0.0.1"):
+        assert not _allowed(wall, "h1", command)
+    assert not _allowed(wall, "j1", "show host www.example.net")
 
 
 @settings(max_examples=400, deadline=None)
@@ -386,6 +429,23 @@ def test_an_address_outside_the_networks_is_refused_before_anything_is_connected
         ("h1", "traceroute -n evil.example", False),
         ("f1", "traceroute 10.1.2.3", True),
         ("h1", "vtysh -c 'traceroute 8.8.8.8'", False),
+        ("h1", "ping -c 3 -t 10.1.2.3 134744072", False),  # 8.8.8.8 as one number
+        ("h1", "traceroute -m 10.1.2.3 134744072", False),
+        ("h1", "ping -c 3 -W 10.1.2.3 0x08080808", False),
+        ("h1", "ping -c 3 10.8", False),
+        ("h1", "ping -c 3 ::ffff:8.8.8.8", False),
+        ("h1", "ping -c 3 ::ffff:10.1.2.3", True),
+        ("h1", "traceroute 10.1.2.3 60", True),
+        ("h1", "dig @8.8.8.8 secret.example.net", False),
+        ("h1", "host secret.example.net 8.8.8.8", False),
+        ("j1", "show host secret.example.net", False),
+        ("j1", "ping 10.1.2.3 count 5", True),
+        ("m1", "/ping 10.1.2.3 count=5", True),
+        ("m1", "/ping address=10.1.2.3 count=5", True),
+        ("m1", "/ping 8.8.8.8 count=5", False),
+        ("m1", "/tool/traceroute 8.8.8.8 count=1", False),
+        ("m1", "/tool/traceroute 10.1.2.3 count=1 src-address=192.0.2.1", True),
+        ("m1", "/resolve secret.example.net", False),
     ],
 )
 def test_pings_and_traceroutes_go_to_the_allowed_destinations_only(
