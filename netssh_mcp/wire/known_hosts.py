@@ -8,7 +8,6 @@ by tests/unit/known_hosts_cases.py, whose cases are put to the ssh client too.
 from __future__ import annotations
 
 import base64
-import binascii
 import fnmatch
 import hashlib
 import hmac
@@ -64,12 +63,11 @@ def like(pattern: str, name: str) -> bool:
 
 def _hashed(hosts: str, name: str) -> bool:
     try:
-        _, _, salt, digest = hosts.split("|")
-        wanted = base64.b64decode(digest)
-        found = hmac.new(base64.b64decode(salt), name.encode(), hashlib.sha1).digest()
-    except (ValueError, binascii.Error):
+        _, _, salt, wanted = hosts.split("|")
+        found = hmac.new(base64.b64decode(salt, validate=True), name.encode(), hashlib.sha1).digest()
+    except ValueError:
         return False
-    return hmac.compare_digest(wanted, found)
+    return wanted == base64.b64encode(found).decode()  # as text: a list behind the digest makes it another one
 
 
 def fingerprint(key: bytes) -> str:
@@ -108,17 +106,18 @@ def _entry(line: str, names: Collection[str], where: str) -> Entry | None:
 
     That is for an unknown marker, a type that is not the key's own, and a key that is not whole.
     """
-    words = _BLANKS.split(line.strip(" \t\r"), maxsplit=4)
+    words = _BLANKS.split(line.replace("\0", " ").lstrip(" \t").rstrip(" \t\r"), maxsplit=4)  # to ssh a NUL ends a word
     marker = words.pop(0) if words[0].startswith("@") else ""
     if len(words) < 3 or words[0].startswith("#") or marker not in _MARKERS:
         return None
     if not any(_matches(words[0], name) for name in names):
         return None
     try:
-        key = base64.b64decode(re.sub(r"[\r\v\f]", "", words[2]), validate=True)  # ssh's decoder skips blanks
+        text = re.sub(r"[\r\v\f]", "", words[2])  # ssh's decoder skips blanks
+        key = base64.b64decode(text, validate=True)
         key_type, public = public_part(key)
     except ValueError:
         return None
-    if words[1] != key_type:
+    if words[1] != key_type or text != base64.b64encode(key).decode():  # Python takes more `=` than there can be
         return None
     return Entry(words[0], key_type, key, public, _MARKERS[marker], where)

@@ -29,6 +29,7 @@ def written(case: str, host: str, *, key: str, other: str, kind: str) -> str:
         question=host.replace("0.1", "0.?"),
         hashed_key=hashed(host, key),
         hashed_other=hashed(host, other),
+        hashed_list=hashed(host, key).replace(" ", f",{host} ", 1),
         hashed_elsewhere=hashed("192.0.2.1", key),
     )
 
@@ -90,5 +91,12 @@ CASES: dict[str, tuple[str, Verdict]] = {
     "short-type-word": ("{host} ED25519 {blob}\n", "unknown"),
     "short-type-word-revoked": ("@revoked * ed25519 {blob}\n{host} {key}\n", "accepted"),
     "key-cut-short": ("{host} ssh-ed25519 AAAA\n", "unknown"),
+    "more-equal-signs-than-there-can-be": ("{host} {key}=\n", "unknown"),
+    "hashed-and-a-list-behind-it": ("{hashed_list}", "unknown"),
+    "cr-first": ("\r{host} {key}\n", "unknown"),
+    "cr-first-revoked": ("\r@revoked * {key}\n{host} {key}\n", "accepted"),
+    "nul-behind-the-key-revoked": ("{host} {key}\n@revoked * {key}\0junk\n", "revoked"),
+    "nul-behind-the-host-revoked": ("{host} {key}\n@revoked *\0 {key}\n", "revoked"),
+    "nul-behind-the-key": ("{host} {key}\0junk\n", "accepted"),
     "cr-lf": ("{host} {key}\r\n", "accepted"),
 }
