@@ -18,6 +18,7 @@ from paramiko.auth_handler import AuthOnlyHandler
 from paramiko.common import cMSG_SERVICE_REQUEST, cMSG_USERAUTH_REQUEST
 from paramiko.packet import Packetizer
 
+_KEY_EXCHANGE = range(30, 50)  # RFC 4253, 12: numbers of messages
 _LONGEST = 256 * 1024 + 64  # bytes; OpenSSH sends and takes no longer packets (its PACKET_MAX_SIZE)
 _LOOK = 0.1  # seconds between looks whether the connection died; the answer itself is an event
 
@@ -41,8 +42,25 @@ class _Handler(AuthOnlyHandler):
         return remaining
 
 
+class _Message(paramiko.Message):
+    """A message of a key exchange. Paramiko pads a cut number to a megabyte and then takes 45 s to read it."""
+
+    def get_mpint(self) -> int:
+        """Read a number; in linear time."""
+        return int.from_bytes(self.get_binary(), "big", signed=True)
+
+
 class _Packetizer(Packetizer):
     """Knows a packet length that no peer sends: Paramiko waits for 4 GB where the length itself is garbage."""
+
+    def read_message(self) -> tuple[int, paramiko.Message]:
+        """Read a message, and what belongs to a key exchange as ours."""
+        kind, message = super().read_message()
+        if kind in _KEY_EXCHANGE:
+            ours = _Message(message.asbytes())
+            ours.seqno = message.seqno
+            message = ours
+        return kind, message
 
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
         """Read `n` bytes; SSHException where no packet has so many."""

@@ -138,6 +138,25 @@ def test_an_authority_with_a_short_rsa_key_signs_nothing() -> None:
         signed_by(short.asbytes(), b"x", bytes(8))
 
 
+def sized(*parts: bytes) -> bytes:
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+def test_a_number_that_is_cut_is_no_signature() -> None:
+    authority = blob(ec.generate_private_key(ec.SECP256R1()))
+    cut = (0xFFFFF).to_bytes(4, "big") + b"\x7f" * 8  # Paramiko fills up the megabyte, and reads it in 45 s
+    with pytest.raises(ValueError, match="too early"):
+        signed_by(authority, b"x", sized(b"ecdsa-sha2-nistp256", cut))
+    with pytest.raises(ValueError, match="behind"):
+        signed_by(authority, b"x", sized(b"ecdsa-sha2-nistp256", sized(b"\1", b"\1") + b"x"))
+
+
+@pytest.mark.parametrize("number", [b"\xff" * 256, b"\x7f" * 2050])
+def test_a_key_with_a_number_below_zero_or_beyond_all_keys_is_none(number: bytes) -> None:
+    with pytest.raises(ValueError, match=r"cannot be used|too large"):
+        signed_by(sized(b"ssh-rsa", b"\1\0\1", number), b"x", sized(b"rsa-sha2-256", bytes(256)))
+
+
 # -- what `wire.handshake` takes from Paramiko is still there, as it was ---------------------------------------------
 
 

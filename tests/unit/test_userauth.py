@@ -6,6 +6,7 @@ import inspect
 import socket
 import textwrap
 import threading
+import time
 
 import paramiko
 import pytest
@@ -68,3 +69,23 @@ def test_an_ordinary_read_still_gives_all_its_bytes() -> None:
     with ours, theirs:
         threading.Thread(target=theirs.sendall, args=(b"x" * 100_000,)).start()
         assert _Packetizer(ours).read_all(100_000) == b"x" * 100_000
+
+
+def test_a_number_of_a_key_exchange_that_is_cut_costs_no_time_and_a_whole_one_is_what_it_is() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        cut = (0xFFFFF).to_bytes(4, "big") + b"\x7f" * 8  # Paramiko pads it to a megabyte, and reads that in 45 s
+        for numbers in (cut, bytes.fromhex("00000002fffe") + bytes.fromhex("000000030080ff")):
+            payload = b"\x1f" + numbers
+            padding = 8 - (5 + len(payload)) % 8 + 8
+            theirs.sendall(
+                (1 + len(payload) + padding).to_bytes(4, "big") + bytes([padding]) + payload + bytes(padding)
+            )
+        reading = _Packetizer(ours)
+        kind, message = reading.read_message()
+        spent = time.thread_time()
+        assert kind == 31
+        assert message.get_mpint().bit_length() == 8 * 0xFFFFF - 1
+        assert time.thread_time() - spent < 5  # of this thread's own, however busy the machine is
+        message = reading.read_message()[1]
+        assert (message.get_mpint(), message.get_mpint()) == (-2, 0x80FF)
