@@ -20,6 +20,7 @@ from netssh_mcp.knowledge.inventory import Device
 
 MOST_REFUSALS = 2
 _STOPPED = 900.0  # seconds; lockout windows of AAA servers are 5 to 30 minutes
+_SURE = 60.0  # seconds for which a device that took it vouches for it to all: passwords are changed behind our back
 _DOUBTED = 60.0  # seconds for one that had worked: then these devices are the odd ones
 _LOOK = 0.1  # seconds between looks whether the login was given up; a turn that comes free wakes at once
 
@@ -29,6 +30,7 @@ class _Known:
     """What the devices of this process have said to one credential."""
 
     proven: bool = False
+    sure_until: float = 0.0
     refused_by: list[str] = field(default_factory=list)  # in a row: emptied by a device that takes it
     trying: int = 0
     stopped_until: float = 0.0
@@ -41,10 +43,11 @@ class _Known:
     def refused_here(self, device: Device, now: float) -> bool:
         return device in self.refused_at and now - self.refused_at[device] < _STOPPED
 
-    def free(self, device: str) -> bool:
-        """Whether this device may try it now."""
-        sure = self.proven and not self.refused_by
-        return sure or device in self.taken_by or self.trying + len(self.refused_by) < MOST_REFUSALS
+    def free(self, device: str, now: float) -> bool:
+        """Whether this device may try it now. One that had taken it may in any case, but alone."""
+        sure = now < self.sure_until and not self.refused_by
+        again = device in self.taken_by and not self.trying
+        return sure or again or self.trying + len(self.refused_by) < MOST_REFUSALS
 
 
 @dataclass(slots=True)
@@ -119,7 +122,7 @@ class Breaker:
                 _refuse(device, known, what, now)
                 if len(known.refused_by) >= MOST_REFUSALS and not known.stopped(now):
                     known.refused_by = known.refused_by[-1:]  # the time is over: one may try, and one refusal stops it
-                if known.free(device.name):
+                if known.free(device.name, now):
                     known.trying += 1
                     return known
                 if given_up() or now >= deadline:
@@ -136,10 +139,12 @@ class Breaker:
             known.trying -= 1
             if taken:
                 known.proven, known.refused_by = True, []
+                known.sure_until = time.monotonic() + _SURE
                 known.taken_by.add(device.name)
                 known.refused_at.pop(device, None)
             elif taken is False:
-                known.taken_by.discard(device.name)
+                if device.name in known.taken_by:
+                    known.taken_by.clear()  # it was changed, then: nobody's yes of before counts any longer
                 known.refused_at[device] = time.monotonic()
                 known.refused_by = [name for name in known.refused_by if name != device.name] + [device.name]
                 if len(known.refused_by) >= MOST_REFUSALS:

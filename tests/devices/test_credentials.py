@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -257,6 +258,54 @@ def test_one_device_tries_a_credential_once_in_a_quarter_of_an_hour(bench: _Benc
     assert not isinstance(error, CredentialStopped)
     bench.clock.now += 901
     assert bench.attempt("r1", taken=True) is None
+
+
+def all_at_once(bench: _Bench, names: Sequence[str], *, taken: bool) -> int:
+    """How many of the devices got to try it, before the first of them has answered."""
+    with contextlib.ExitStack() as held:
+        trying = []
+        for name in names:
+            device = Device(name, name, 22, "cisco_ios", "netops")
+            trial = bench.breaker.trial(
+                device, bench.identity, "the login", deadline=bench.clock.now, given_up=lambda: False
+            )
+            with contextlib.suppress(ConnectError, CredentialStopped):
+                trying.append(held.enter_context(trial))
+        for each in trying:
+            each.taken = taken
+    return len(trying)
+
+
+def test_a_password_that_was_changed_behind_our_back_is_refused_twice_by_a_whole_fleet_that_had_taken_it(
+    bench: _Bench,
+) -> None:
+    names = [f"r{number}" for number in range(20)]
+    for name in names:
+        assert bench.attempt(name, taken=True) is None
+    assert all_at_once(bench, names, taken=True) == 20  # it has worked just now
+    bench.clock.now += 3600
+    assert all_at_once(bench, names, taken=False) == 2
+    assert all_at_once(bench, names[2:], taken=False) == 0
+    for name in names[2:]:
+        assert isinstance(bench.attempt(name, taken=False), CredentialStopped)
+
+
+def test_after_a_pause_the_first_device_that_takes_it_opens_the_way_for_all(bench: _Bench) -> None:
+    names = [f"r{number}" for number in range(20)]
+    assert bench.attempt("r0", taken=True) is None
+    bench.clock.now += 3600
+    assert all_at_once(bench, names, taken=True) == 2
+    assert all_at_once(bench, names, taken=True) == 20
+
+
+def test_two_odd_devices_stop_it_for_the_others_only_until_one_that_knows_it_has_taken_it(bench: _Bench) -> None:
+    for name in ("r1", "r2", "r3"):
+        assert bench.attempt(name, taken=True) is None
+    for name in ("odd1", "odd2"):
+        assert bench.attempt(name, taken=False) is None
+    assert isinstance(bench.attempt("new", taken=True), CredentialStopped)
+    assert all_at_once(bench, ["r1", "r2", "r3"], taken=True) == 1
+    assert bench.attempt("new", taken=True) is None
 
 
 def test_who_gets_no_turn_in_time_has_not_tried(bench: _Bench) -> None:
