@@ -405,6 +405,9 @@ def test_at_least_fifteen_lines_are_denied_per_platform(platform: str) -> None:
         ("nokia_srlinux", "tools system reboot", "change"),
         ("nokia_srlinux", "enter candidate", "config"),
         ("nokia_srlinux", "bash", "shell"),
+        ("linux", "sudo ls", "shell"),
+        ("linux", "/usr/bin/python3 x.py", "shell"),
+        ("linux", "touch x", "change"),
     ],
 )
 def test_what_is_no_read_has_its_own_class(platform: str, line: str, kind: str) -> None:
