@@ -31,9 +31,9 @@ _UNSUPPORTED_NAMES: Final = """
     hostbasedauthentication hostkeyalgorithms identityagent kbdinteractiveauthentication kexalgorithms
     knownhostscommand localcommand localforward macs nohostauthenticationforlocalhost numberofpasswordprompts
     passwordauthentication permitlocalcommand permitremoteopen pkcs11provider preferredauthentications
-    proxyusefdpass pubkeyacceptedalgorithms pubkeyacceptedkeytypes pubkeyauthentication rekeylimit remotecommand
-    remoteforward requiredrsasize revokedhostkeys securitykeyprovider sendenv setenv tunnel updatehostkeys
-    usekeychain verifyhostkeydns
+    proxyusefdpass pubkeyacceptedalgorithms pubkeyacceptedkeytypes pubkeyauthentication refuseconnection rekeylimit
+    remotecommand remoteforward requesttty requiredrsasize revokedhostkeys securitykeyprovider sendenv sessiontype
+    setenv tunnel updatehostkeys usekeychain verifyhostkeydns
 """
 UNSUPPORTED: Final = frozenset(_UNSUPPORTED_NAMES.split())
 _LISTS: Final = ("identityfile", "certificatefile")  # each line adds one

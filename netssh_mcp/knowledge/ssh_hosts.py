@@ -98,7 +98,7 @@ class SshHosts:
         yield "key_files", keys
         yield "certificates", self._there("CertificateFile", found.certificate_files, tokens)
         if not values.get("password"):
-            yield "agent", not found.identities_only or not keys
+            yield "agent", not found.identities_only
 
     def _way(self, found: SshHost, tokens: Mapping[str, str]) -> Iterator[tuple[str, object]]:
         if found.proxy_jump:

@@ -86,6 +86,20 @@ def test_identities_only_leaves_the_agent_out_and_so_does_a_password(read: Read)
     assert [len(found.device(name).key_files) for name in ("r1", "r2", "r3")] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("file", ["", " IdentityFile ~/.ssh/not-there\n"])
+def test_identities_only_without_a_file_that_is_there_does_not_bring_the_agent_in(file: str, read: Read) -> None:
+    r1 = read(INVENTORY, f"User u\nHost r1\n IdentitiesOnly yes\n{file}").device("r1")
+    assert (r1.key_files, r1.agent) == ((), False)
+
+
+@pytest.mark.parametrize(
+    "keyword", ["RefuseConnection", "RequestTTY", "SessionType", "HostKeyAlgorithms", "BindAddress"]
+)
+def test_what_restricts_and_is_not_done_is_named(keyword: str, read: Read) -> None:
+    found = read(INVENTORY, f"User u\nHost r1\n {keyword} no\n")
+    assert any(f"{keyword} " in doubt and "is not done here" in doubt for doubt in found.doubts)
+
+
 def test_a_host_is_looked_up_by_its_own_name_or_another_or_not_at_all(read: Read) -> None:
     config = "Host r1\n User one\nHost core*\n User two\n HostName %h.net\n"
     text = "  r2: {ssh_config: core2}\n  r3: {ssh_config: '', username: three}\n"
