@@ -27,6 +27,7 @@ from netssh_mcp.wire.key_blobs import CERTIFICATE, plain_name, public_part
 from netssh_mcp.wire.known_hosts import Entry, fingerprint, host_name, read
 
 Mode = Literal["strict", "tofu", "pinned", "accept_any"]
+_NO_NAME = frozenset(" ,*?!#|@")  # a name with one of these is several, a pattern, a comment or a digest
 _LOCK_SECONDS = 10.0  # a writer holds the lock for milliseconds
 
 
@@ -164,8 +165,14 @@ class HostKeys:
     # -- the file that tofu writes -----------------------------------------------------------------------------------
 
     def _keep(self, device: Device, shown: Shown) -> None:
-        key = base64.b64encode(shown.public).decode()
-        line = f"{_recorded_as(device)} {shown.key_type} {key}\n"
+        name, key = _recorded_as(device), base64.b64encode(shown.public).decode()
+        if not name.isprintable() or _NO_NAME & set(name):
+            raise InputError(
+                f"a key cannot be kept for a host called {name[:80]!r}: in a known_hosts file that is no single name",
+                device=device.name,
+                hint="Correct `hostname` in the inventory, or HostKeyAlias in the ssh configuration.",
+            )
+        line = f"{name} {shown.key_type} {key}\n"
         try:
             own = Path(os.path.realpath(self.own_file))  # a link stays one
             own.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

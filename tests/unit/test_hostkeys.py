@@ -80,6 +80,14 @@ def test_tofu_accepts_no_revoked_key(tmp_path: Path) -> None:
         keys(tmp_path, f"@revoked * {line(KEY)}\n", "tofu").verify(R1, KEY.asbytes())
 
 
+@pytest.mark.parametrize("alias", ["*", "a b", "r1,r2", "#r1", "!r1", "r?", "|1|r1", "@revoked", "r1\nr2", "r1\t"])
+def test_tofu_keeps_no_key_under_a_name_that_would_be_read_as_something_else(alias: str, tmp_path: Path) -> None:
+    found = keys(tmp_path, mode="tofu")
+    with pytest.raises(InputError, match="no single name"):
+        found.verify(replace(R1, host_key_alias=alias), KEY.asbytes())
+    assert not found.own_file.exists()
+
+
 @pytest.mark.parametrize("pin", [fingerprint(KEY.asbytes()), line(KEY), KEY.get_base64()])
 def test_a_pin_decides_alone(pin: str, tmp_path: Path) -> None:
     found = keys(tmp_path, f"[127.0.0.1]:2201 {line(OTHER)}\n")
