@@ -18,7 +18,7 @@ def commands(platform: str) -> Iterator[tuple[str, str]]:
     index = Path(ntc_templates.__file__).parent / "templates" / "index"
     for line in index.read_text().splitlines():
         cells = [cell.strip() for cell in line.split(",", 3)]
-        if len(cells) == 4 and cells[2] == platform and not line.startswith("#"):
+        if len(cells) == 4 and re.fullmatch(cells[2], platform) and not line.startswith("#"):
             full = re.sub(r"\[\[(.*?)\]\]", r"\1", cells[3])
             short = re.sub(r"\[\[(.*?)\]\]", "", cells[3])
             yield _sample(full), _sample(short)

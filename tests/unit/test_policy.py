@@ -12,7 +12,6 @@ from netssh_mcp.errors import CommandDenied, InputError
 from netssh_mcp.guard.policy import Grant, decide, with_json
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profiles
-from tests.unit.ntc_commands import commands
 
 FIRST_WAVE = (
     "cisco_ios",
@@ -58,23 +57,6 @@ def test_no_attack_of_the_corpus_is_granted() -> None:
 
 def test_the_corpus_covers_every_platform_of_the_first_wave() -> None:
     assert {platform for platform, _ in _attacks()} >= set(FIRST_WAVE)
-
-
-def _refused_rows() -> set[tuple[str, str]]:
-    rows = (line.split("\t") for line in (HERE / "ntc_refused.txt").read_text().splitlines() if line[:2] != "# ")
-    return {(platform, command) for platform, command, _reason in rows}
-
-
-@pytest.mark.parametrize(
-    "platform", ["cisco_ios", "cisco_xe", "cisco_nxos", "cisco_xr", "cisco_asa", "arista_eos", "juniper_junos", "linux"]
-)
-def test_what_ntc_templates_can_parse_is_allowed_in_full_and_abbreviated(platform: str) -> None:
-    rows = list(commands(PROFILES.get(platform).ntc_templates_platform))
-    known = _refused_rows()
-    outcomes = [(full, text, _outcome(platform, text)) for full, short in rows for text in (full, short)]
-    refused = [row for row in outcomes if not isinstance(row[2], Grant)]
-    assert [row for row in refused if (platform, row[0]) not in known] == []
-    assert len({full for full, _, _ in refused}) <= 0.05 * len(rows)
 
 
 @settings(max_examples=600, deadline=None)

@@ -10,19 +10,9 @@ from netssh_mcp.guard.policy import decide, with_json
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profiles
 from netssh_mcp.model import READS
-from tests.unit.ntc_commands import commands
 
 PROFILES = Profiles.load(None)
 PLATFORMS = ("huawei_vrp", "mikrotik_routeros", "nokia_srlinux", "nokia_sros", "vyos")
-
-# Rows of ntc-templates' index that show nothing by themselves: they act, or need a target.
-NOT_SHOW = {
-    "nokia_sros": {"oam mac-ping", "ping"},
-    "huawei_vrp": {"virtual-cable-test"},
-    "mikrotik_routeros": {"/ping", "/tool profile", "/tool speed-test"},
-}
-# Abbreviations of the index that the device could not tell from other words of ours: `d` is also delete and debugging.
-AMBIGUOUS = {"huawei_vrp": {"d", "d pa", "d nt st"}}
 
 
 def _read(platform: str, command: str) -> Meaning | CommandDenied:
@@ -35,34 +25,6 @@ def _read(platform: str, command: str) -> Meaning | CommandDenied:
 def _allowed(platform: str, command: str) -> bool:
     outcome = _read(platform, command)
     return isinstance(outcome, Meaning) and outcome.command_class in READS
-
-
-def _rows(platform: str, ntc: str) -> list[tuple[str, str]]:
-    return [row for row in commands(ntc) if row[0] not in NOT_SHOW.get(platform, set())]
-
-
-@pytest.mark.parametrize(
-    ("platform", "ntc"),
-    [
-        ("huawei_vrp", "huawei_vrp"),
-        ("nokia_sros", "alcatel_sros"),
-        ("vyos", ".*vyos.*"),
-        ("mikrotik_routeros", "mikrotik_routeros"),
-    ],
-)
-def test_every_show_command_that_ntc_templates_can_parse_is_allowed_in_full(platform: str, ntc: str) -> None:
-    rows = _rows(platform, ntc)
-    assert rows
-    assert [full for full, _ in rows if not _allowed(platform, full)] == []
-
-
-@pytest.mark.parametrize(
-    ("platform", "ntc"), [("huawei_vrp", "huawei_vrp"), ("nokia_sros", "alcatel_sros"), ("vyos", ".*vyos.*")]
-)
-def test_nearly_all_of_them_are_allowed_as_short_as_the_index_has_them(platform: str, ntc: str) -> None:
-    refused = {short for _, short in _rows(platform, ntc) if not _allowed(platform, short)}
-    assert refused == AMBIGUOUS.get(platform, set())
-    assert len(refused) <= 0.05 * 2 * len(_rows(platform, ntc))  # of all forms, full and short
 
 
 def test_a_menu_path_is_allowed_in_the_shortest_words_that_fit_one_menu_only() -> None:
