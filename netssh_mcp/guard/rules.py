@@ -7,14 +7,13 @@ of each word matches, quoted or not. A permission is narrow: each word in full. 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, TypeVar
 
 from netssh_mcp.guard import addresses
-from netssh_mcp.guard.grammar import Meaning
+from netssh_mcp.guard.grammar import Meaning, arguments_of
 from netssh_mcp.guard.limits import Clock, Hours, Rate
 from netssh_mcp.guard.tables import abbreviated
 from netssh_mcp.knowledge.inventory import Device
@@ -140,7 +139,7 @@ class Permissions:
             return None
         inner = _inner(profile, canonical)
         if inner is None and profile.argv:
-            words = shlex.split(canonical)
+            words = arguments_of(canonical)
             return next((each for each, own in self.exact.get(words[0], ()) if _fits(own, words, whole=True)), None)
         line = inner[1] if inner else _in_words(canonical) if profile.menus else canonical
         words = line.lower().split()
@@ -366,9 +365,9 @@ def _in_words(path: str) -> str:
 
 def _inner(profile: Profile, canonical: str) -> tuple[Profile, str] | None:
     """`vtysh -c 'show ...'`: the program's own command line and platform."""
-    if not profile.inner:
+    if canonical.partition(" ")[0] not in profile.inner:
         return None
-    argv = shlex.split(canonical)
+    argv = arguments_of(canonical)
     inner = profile.inner.get(argv[0])
     return (inner, argv[2]) if isinstance(inner, Profile) and len(argv) == 3 else None
 

@@ -116,7 +116,7 @@ def risk(kind: CommandClass) -> int:
 
 def _whole(profile: Profile) -> tuple[tuple[CommandClass, re.Pattern[str]], ...]:
     if profile.argv:
-        return tuple(("read", re.compile(pattern)) for pattern in profile.argv)
+        return (("read", re.compile("|".join(f"(?:{pattern})" for pattern in profile.argv))),)
     return tuple((kind, re.compile(pattern)) for kind, patterns in profile.lines.items() for pattern in patterns)
 
 

@@ -12,8 +12,8 @@ from tests.unit.ntc_commands import commands
 
 PROFILES = Profiles.load(None)
 WITHOUT_INDEX = {"dell_os10", "frr", "nokia_srlinux"}
-# The least share in per cent that is sent, in full words and as short as the index has them. The bar is 95 on the
-# first wave; below it stand platforms whose index has many words of one letter, or dialogues.
+# The least share in per cent that is sent, in full words and as short as the index has them. The bar is 95 on the first
+# wave; below it stand platforms whose index has many words of one letter, or dialogues.
 PLATFORMS = sorted(path.stem for path in (Path(__file__).parents[2] / "device_profiles").glob("*.yaml"))
 LEAST = dict.fromkeys(PLATFORMS, 95)
 LEAST_FULL = LEAST | {"fortinet": 80, "mikrotik_routeros": 93, "nokia_sros": 92}

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netssh_mcp.errors import CommandDenied, InputError
+from netssh_mcp.guard.grammar import arguments_of
 from netssh_mcp.guard.policy import Grant, decide, with_json
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profiles
@@ -94,7 +95,19 @@ def test_whatever_passes_is_one_printable_line_with_a_read_verb_and_safe_pipes(
     words=st.lists(
         st.one_of(
             st.sampled_from(
-                ["ip", "-j", "route", "ss", "-K", "show", "vtysh", "-c", "cat", "/proc/../etc/shadow", "-b"]
+                [
+                    "ip",
+                    "-j",
+                    "route",
+                    "ss",
+                    "-K",
+                    "vtysh",
+                    "-c",
+                    "'show ip route'",
+                    "'a'b",
+                    "cat",
+                    "/proc/../etc/shadow",
+                ]
             ),
             st.text(max_size=12),
         ),
@@ -105,6 +118,12 @@ def test_whatever_passes_is_one_printable_line_with_a_read_verb_and_safe_pipes(
 def test_whatever_passes_on_linux_is_the_same_argv_quoted_for_the_shell(words: list[str]) -> None:
     import shlex
 
+    try:
+        split = shlex.split(" ".join(words))
+    except ValueError:
+        split = []
+    if split and "\\" not in "".join(words) and "".join(words).isprintable() and "".join(words).isascii():
+        assert arguments_of(" ".join(words)) == split
     grant = _outcome("linux", " ".join(words))
     if not isinstance(grant, Grant):
         return

@@ -643,6 +643,54 @@ def test_explain_says_what_decide_does(tmp_path: Path) -> None:
     assert not wall.explain(INVENTORY, DEVICES["r1"], PROFILES.get("cisco_ios"), "show version").allowed
 
 
+_PLATFORMS = sorted(path.stem for path in (ROOT / "device_profiles").glob("*.yaml"))
+_EVERYWHERE = Inventory({name: _device(name, name, hostname="10.0.0.1") for name in _PLATFORMS}, {})
+_HEADS = """show sh display dis get / /ip ip admin ping tracer traceroute dir reload file request systemctl cat vtysh
+    diag exec info oam monitor export uname ls dig journalctl"""
+_WORDS = """version running-config run history tech-support interface ip route address print | include json 10.0.0.1
+    8.8.8.8 count 5 -c 3 '-x' "a b" 'show ip route' --no-pager status ssh x tftp://1.1.1.1/a , show secret ppp count=5
+    /etc/fstab -4 bgp sys $ ?"""
+_MIXED = """
+  - {classes: [read, diagnose], deny: [show ... history, export, ip route], deny_always: [show tech-support]}
+  - {destinations: [10.0.0.0/8], networks: [10.0.0.0/8]}
+  - {devices: 'cisco_*', secret_read: deny, allow: [show running-config interface *, reload]}
+  - {devices: 'mikrotik_routeros,arista_eos', classes: [], allow: [show version, ip address print, show *]}
+  - {devices: linux, allow: [cat /etc/fstab, 'ping -c 3 ...']}
+"""
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    asked=st.lists(
+        st.tuples(
+            st.sampled_from(_PLATFORMS),
+            st.sampled_from(_HEADS.split()),
+            st.lists(st.sampled_from(_WORDS.split()), max_size=5),
+        ),
+        min_size=50,
+        max_size=50,
+    )
+)
+def test_explain_says_what_decide_does_on_every_platform(
+    tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[str, str, list[str]]]
+) -> None:
+    wall = _wall(tmp_path_factory.mktemp("policy"), _MIXED)
+    for name, head, rest in asked:
+        device, command = _EVERYWHERE.devices[name], " ".join([head, *rest])
+        profile = PROFILES.get(name)
+        said = wall.explain(_EVERYWHERE, device, profile, command)
+        outcome: Grant | CommandDenied | InputError
+        try:
+            outcome = wall.decide(_EVERYWHERE, device, profile, command)
+        except (CommandDenied, InputError) as refusal:
+            outcome = refusal
+        if isinstance(outcome, Grant):
+            assert (said.allowed, said.canonical) == (True, outcome.command)
+        else:
+            assert not said.allowed, (name, command)
+            assert said.why in outcome.message
+
+
 # -- documents -----------------------------------------------------------------------------------------------------
 
 
