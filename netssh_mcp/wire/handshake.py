@@ -1,8 +1,8 @@
 """Which algorithms are offered to a host, and the proof that it holds the key it shows.
 
 Paramiko's transport offers what we say here and nothing else, keeps the certificate around a host's key, and insists
-that key and signature are of the algorithm that was agreed on. Pinned by tests/unit/test_handshake.py: the private
-names used are Paramiko 5.1's.
+that key and signature are of the algorithm that was agreed on. Pinned by tests/unit/test_host_certificates.py: the
+private names used are Paramiko 5.1's.
 """
 
 from __future__ import annotations
@@ -128,7 +128,10 @@ def handshake(device: Device, through: socket.socket | paramiko.Channel, keys: H
 
 
 def agree(device: Device, transport: Handshake, keys: HostKeys, timeout: float) -> None:
-    """Exchange keys and check the host's. Raises AlgorithmMismatch, HostKeyUnknown, HostKeyChanged, SSHException."""
+    """Exchange keys and check the host's.
+
+    Raises AlgorithmMismatch, HostKeyUnknown, HostKeyChanged, SSHException, OSError (TimeoutError).
+    """
     try:
         transport.start_client(timeout=timeout)
     except IncompatiblePeer as error:
@@ -141,6 +144,8 @@ def agree(device: Device, transport: Handshake, keys: HostKeys, timeout: float) 
             device=device.name,
             hint="Someone may be in between, or its SSH server is broken.",
         ) from error
+    if not transport.initial_kex_done:
+        raise TimeoutError("no answer to the key exchange in time")  # Paramiko returns as if all were well
     keys.verify(device, transport.host_key_blob)
 
 

@@ -29,6 +29,8 @@ from netssh_mcp.wire.handshake import agree, handshake
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.proxy_command import ProxyProcess
 
+_LATER = 5.0  # seconds: Paramiko's own ends of a wait do not say that it was one, so ours comes first
+
 
 @dataclass(slots=True, eq=False)
 class Link:
@@ -214,7 +216,8 @@ def _login(
     transport = handshake(device, through, keys)
     link.carry(transport)
     left = max(0.1, deadline - time.monotonic())
-    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = left
+    transport.auth_timeout = left
+    transport.banner_timeout = transport.handshake_timeout = left + _LATER
     agree(device, transport, keys, left)
     # A login that ends with its jump host's connection says nothing about the credential.
     authenticate(
