@@ -118,7 +118,8 @@ class _Strict(BaseModel):
 
 
 class RuleFile(_Strict):
-    """One rule as the file has it; what is not given is not named by the rule."""
+    """One rule as the file has it; what is not given is not named by the rule. A key without a value is an error:
+    `networks:` over a list that is commented out would be no limit at all."""
 
     name: str = ""  # for people
     devices: Annotated[str, BeforeValidator(_selector)] = "*"
@@ -137,6 +138,13 @@ class RuleFile(_Strict):
     networks: _Networks | None = None
     destinations: _Networks | None = None
     reveal: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_empty_keys(cls, content: object) -> object:
+        if isinstance(content, dict) and (empty := [str(key) for key, value in content.items() if value is None]):
+            raise ValueError(f"{empty[0]} has no value; give it one, or leave the key out")
+        return content
 
     @model_validator(mode="after")
     def _says_something(self) -> RuleFile:
