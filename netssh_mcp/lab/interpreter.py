@@ -76,6 +76,8 @@ class Interpreter:
         return self._device.platform.aliases.get(word, word) + blank + rest
 
     def help(self, typed: str) -> str:
+        if typed.endswith("| "):
+            return "".join(f"  {word:<12} Output modifier\n" for word in sorted(self._device.platform.pipes))
         words = self._device.grammar(self._context.mode).completions(typed)
         mode = self._mode()
         if mode.kind == "config" and " " not in typed:

@@ -51,10 +51,12 @@ class Harvest:
         """For people: counts, the differences, and the fragment of YAML that adds what is missing."""
         out = [f"{self.device} ({self.platform})"]
         for found in self.lists:
-            known = (
-                "" if found.missing or found.extra else ": " + ", ".join(found.device) if found.typed else ", all known"
-            )
-            out.append(f"  {found.typed.strip() or 'first words'}: the device lists {len(found.device)}{known}")
+            what = found.typed.strip() or "first words"
+            if not found.device:
+                out.append(f"  {what}: the device's help lists nothing")
+                continue
+            known = "" if found.missing or found.extra else f": {', '.join(found.device)}"
+            out.append(f"  {what}: the device lists {len(found.device)}{known}")
             out += [f"    missing in the table: {', '.join(found.missing)}"] if found.missing else []
             out += [f"    not on this device:   {', '.join(found.extra)}"] if found.extra else []
         return "\n".join([*out, self.proposal()]).rstrip()
@@ -107,7 +109,8 @@ def compared(profile: Profile, typed: str, text: str) -> Compared:
     device = words(text)
     table = _table(profile, typed)
     missing = tuple(word for word in device if word not in table) if table or not typed else ()
-    return Compared(typed, device, missing, tuple(sorted(table - set(device))))
+    extra = tuple(sorted(table - set(device))) if device else ()  # an empty answer says nothing of the words
+    return Compared(typed, device, missing, extra)
 
 
 def _table(profile: Profile, typed: str) -> set[str]:
