@@ -15,11 +15,19 @@ from netssh_mcp.guard.audit import Audit
 from netssh_mcp.guard.wall import PolicySource, Wall
 from netssh_mcp.knowledge.inventory import InventorySource
 from netssh_mcp.knowledge.parsing import Parsers
-from netssh_mcp.knowledge.profiles import Profiles
+from netssh_mcp.knowledge.profiles import Profile, Profiles
+from netssh_mcp.knowledge.shipped import shipped
 from netssh_mcp.lab.device import DeviceSpec
 from tests.devices.house import write_inventory
 
 _TIMES = 2_000
+_LINES = {  # on platforms with words of their own; `{}` is a number, never the same
+    "fortinet": "get router info routing-table details 192.0.2.{}",
+    "hp_comware": "dis ip routing-table 192.0.2.{}",
+    "huawei_vrp": "dis ip routing-table 192.0.2.{}",
+    "linux": "vtysh -c 'sh ip route 192.0.2.{}'",
+    "mikrotik_routeros": "/ip/route/print detail where dst-address=192.0.2.{}/32 and active",
+}
 _ROUTES = 130  # as many as the routers of the real lab have
 
 
@@ -46,6 +54,7 @@ def run(bench: Bench) -> Iterator[Figure]:
     decision = fastest(by_the_file, times=times) * 1e6
     yield compared("policy decision, operator's file", decision, "us", "str.split of the line", split, absolute=50)
 
+    yield _slowest(wall, source, profiles, times)
     yield _audit(bench, times)
 
     profile, parsers = profiles.get("frr"), Parsers(None)
@@ -69,6 +78,23 @@ def _rules(folder: Path) -> Path:
     path.write_text(_RULES)
     path.chmod(0o600)
     return path
+
+
+def _slowest(wall: Wall, source: InventorySource, profiles: Profiles, times: int) -> Figure:
+    """The platform whose decisions take longest, by the operator's file too, against the fastest one."""
+    device, numbers = source.current().device("r1"), itertools.count()
+    seen: dict[str, float] = {}
+    for name in sorted(path.stem for path in shipped("device_profiles").glob("*.yaml")):
+        profile, line = profiles.get(name), _LINES.get(name, "sh ip route 192.0.2.{}")
+
+        def once(profile: Profile = profile, line: str = line) -> None:
+            wall.count(wall.decide(source.current(), device, profile, line.format(next(numbers))))
+
+        seen[name] = fastest(once, times=max(5, times // 40), repeats=20) * 1e6
+    slow, fast = max(seen, key=lambda name: seen[name]), min(seen, key=lambda name: seen[name])
+    return compared(
+        f"policy decision, {slow} (slowest)", seen[slow], "us", f"{fast} (fastest)", seen[fast], absolute=50
+    )
 
 
 def _audit(bench: Bench, times: int) -> Figure:
@@ -112,7 +138,9 @@ rules:
     max_seconds: 60
     rate: 100000/s
     rate_total: 100000/s
-  - {devices: 'platform=cisco_ios', classes: [diagnose], allow: [show version, show clock, show ip route]}
+  - devices: platform=cisco_ios
+    classes: [diagnose]
+    allow: [show version, show clock, show ip route, display ip, get router, ip route print]
 """
 
 _HEAD = """\

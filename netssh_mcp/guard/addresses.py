@@ -38,7 +38,11 @@ def inside(address: str, networks: Sequence[Network]) -> bool:
 
 def probes(meaning: Meaning) -> bool:
     """Whether the command sends packets to a target of its own."""
-    return meaning.command_class == "diagnose" or any(word in _PROBES for word in _words(meaning.canonical)[:4])
+    line = meaning.canonical
+    if meaning.command_class == "diagnose":
+        return True
+    named = "ping" in line or "trace" in line or "mtr" in line  # one of these is in each
+    return named and any(word in _PROBES for word in _words(line)[:4])
 
 
 def targets(canonical: str) -> tuple[str, ...]:

@@ -215,6 +215,8 @@ def _segments(known: Grammar, text: str) -> list[str]:
     A `|` that we leave alone (quoted, or glued as a regexp "or") must be harmless if the device reads it as a pipe
     after all: what follows it may not abbreviate an unsafe pipe.
     """
+    if "|" not in text:
+        return [text]
     parts: list[str] = []
     start, quoted = 0, False
     for at, char in enumerate(text):
