@@ -249,6 +249,7 @@ def test_policy_explain_gives_verdict_rule_and_canonical_form_and_an_exit_code(t
         ("frr", ["vtysh -u", "frrvty"]),
         ("linux", ["sudoers", "restrict,from="]),
         ("aruba_aoscx", ["There is no template", "cmd = show {", 'deny "^running-config"']),
+        ("mikrotik_routeros", ["/user group add", "!write", "!policy", "!sensitive"]),
     ],
 )
 def test_policy_device_account_prints_what_to_type_on_the_device(
@@ -259,6 +260,7 @@ def test_policy_device_account_prints_what_to_type_on_the_device(
     for part in parts:
         assert part in done.stdout
     assert "{" + "words}" not in done.stdout
+    assert "cmd = ..." not in done.stdout  # a phrase of every menu is no word of the device
     assert "CHANGE-ME" in done.stdout or platform == "aruba_aoscx"
 
 
