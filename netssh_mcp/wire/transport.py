@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,8 @@ from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.proxy_command import ProxyProcess
 
 _LATER = 5.0  # seconds: Paramiko's own ends of a wait do not say that it was one, so ours comes first
+# What Paramiko's thread dies of where a packet is not what it says: it reads without looking, and hands it on to us.
+_GARBLED = (ValueError, ArithmeticError, LookupError, TypeError, struct.error)
 
 
 @dataclass(slots=True, eq=False)
@@ -194,8 +197,8 @@ def connect(
             link.breaker.prefer(device, each)
             link.transport.hop_lost = link.lost_hop  # type: ignore[attr-defined]  # ours: wire/userauth.py
             return each
-        raise none_taken(refused)
-    except NetsshError:
+        raise none_taken(refused)  # noqa: TRY301 - it is no other end than the others
+    except BaseException:
         link.close()
         raise
 
@@ -254,7 +257,7 @@ def _translated(device: Device, link: Link) -> Iterator[None]:
             retryable=False,
             hint="Correct `hostname` in the inventory, or DNS.",
         ) from error
-    except (TimeoutError, OSError, EOFError, paramiko.SSHException) as error:
+    except (TimeoutError, OSError, EOFError, paramiko.SSHException, *_GARBLED) as error:
         if link.closed:
             raise ConnectError("the login was broken off", device=device.name) from error
         if hop := link.lost_hop():
@@ -278,6 +281,8 @@ def _translated(device: Device, link: Link) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, _GARBLED):
+        return f"what it sent cannot be read ({type(error).__name__})"
     if isinstance(error, ConnectionRefusedError):
         return "the port is closed (connection refused)"
     if isinstance(error, TimeoutError) or "Timeout" in str(error) or "timeout" in str(error):

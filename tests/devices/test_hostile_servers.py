@@ -132,3 +132,50 @@ def test_a_server_that_says_no_more_gave_no_answer_and_showed_no_wrong_key(
     assert isinstance(caught.value, Unreachable)
     assert "no answer in time" in str(caught.value)
     assert not (tmp_path / "known_hosts").exists()
+
+
+class Garbling(Server):
+    """A server whose message of one kind is another one than it meant."""
+
+    instead: tuple[int, bytes] = (0, b"")
+
+    def _send_message(self, m: paramiko.Message) -> None:
+        kind, data = self.instead
+        send = super()._send_message  # type: ignore[misc]  # not in the stubs
+        send(paramiko.Message(bytes([kind]) + data) if m.asbytes()[0] == kind else m)
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        (20, bytes(16) + b"\0\0\0\2\xff\xfe"),
+        (31, b"\0\0\0\1k\0\0\0\1q\0\0\0\1s"),
+    ],
+    ids=["no-text", "no-point"],
+)
+def test_a_packet_that_is_not_what_it_says_is_an_error_of_ours_and_leaves_nothing_open(
+    instead: tuple[int, bytes], tmp_path: Path
+) -> None:
+    keys = HostKeys("tofu", (), tmp_path / "known_hosts")
+    with socket.create_server(("127.0.0.1", 0)) as listener, no_threads_left():
+        listener.settimeout(10)
+        servers: list[Server] = []
+
+        def serve() -> None:
+            server = Garbling(listener.accept()[0])
+            server.instead = instead
+            server.get_security_options().kex = ("curve25519-sha256@libssh.org",)
+            server.add_server_key(KEY)
+            server.start_server(event=threading.Event(), server=Listening())
+            servers.append(server)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        link = Link()
+        device = Device("r1", "127.0.0.1", listener.getsockname()[1], "linux", "nobody")
+        with pytest.raises(Unreachable, match="cannot be read"):
+            connect([device], keys, time.monotonic() + 20, link, Bastions(keys))
+        assert link.closed
+        serving.join(10)
+        servers[0].close()
+    assert not (tmp_path / "known_hosts").exists()
