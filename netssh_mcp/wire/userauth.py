@@ -62,6 +62,11 @@ class _Packetizer(Packetizer):
             message = ours
         return kind, message
 
+    def close(self) -> None:
+        """Close, and end the handshake's timer: Paramiko's is a thread that no exit of the process goes without."""
+        super().close()
+        self.complete_handshake()
+
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
         """Read `n` bytes; SSHException where no packet has so many."""
         if not 0 <= n <= _LONGEST:

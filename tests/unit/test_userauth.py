@@ -89,3 +89,15 @@ def test_a_number_of_a_key_exchange_that_is_cut_costs_no_time_and_a_whole_one_is
         assert time.thread_time() - spent < 5  # of this thread's own, however busy the machine is
         message = reading.read_message()[1]
         assert (message.get_mpint(), message.get_mpint()) == (-2, 0x80FF)
+
+
+def test_a_connection_that_is_closed_before_its_keys_are_exchanged_leaves_no_timer_that_holds_up_our_end() -> None:
+    before = set(threading.enumerate())
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        reading = _Packetizer(ours)
+        reading.start_handshake(600)
+        (timer,) = set(threading.enumerate()) - before
+        reading.close()
+        timer.join(5)
+        assert not timer.is_alive()
