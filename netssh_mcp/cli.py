@@ -223,7 +223,7 @@ def _show(args: argparse.Namespace) -> int:
 def _confirmed(device: str) -> None:
     """Only a person at a terminal types the device's name. PolicyError for anything else."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise PolicyError("secrets are revealed only to a person at a terminal", device=device)
+        raise PolicyError("what is hidden is revealed only to a person at a terminal", device=device)
     print(
         f"The secrets of {device} will be shown. Type the device's name to go on: ", end="", file=sys.stderr, flush=True
     )

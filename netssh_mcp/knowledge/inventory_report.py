@@ -71,7 +71,7 @@ def _one_login(device: Device) -> Iterator[str]:
     if device.agent:
         yield "agent"
     for path in device.key_files:
-        yield f"key {path.name}"
+        yield f"key file {path.name}"
     for path in device.certificates:
         yield f"certificate {path.name}"
     for key, secret in device.secrets.items():

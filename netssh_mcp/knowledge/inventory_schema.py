@@ -221,8 +221,8 @@ _MUST: Final = {
     "bool_type": "must be true or false",
     "string_type": "must be text; put it in quotes",
     "list_type": "must be a list, such as [a, b]",
-    "dict_type": "must be a mapping, one `key: value` per line",
-    "model_type": "must be a mapping, one `key: value` per line",
+    "dict_type": "must be a mapping, one `name: value` per line",
+    "model_type": "must be a mapping, one `name: value` per line",
 }
 
 

@@ -106,7 +106,7 @@ def compile_rule(rule: str) -> Rule:
     pattern = _pattern(line.split(), kinds)
     if not kinds:
         raise ValueError(
-            f"{rule!r} marks no secret; write @password, @key, @hash, @community or @token where it stands"
+            f"{rule!r} marks no secret; one of @password, @key, @hash, @community, @token must stand in it"
         )
     under = _pattern(parent.split(), []) if parent else ""
     first = line.split()[0]

@@ -88,7 +88,9 @@ def remove(name: str) -> Place:
     _named(name)
     place = places().get(name)
     if place is None:
-        raise InputError(f"{name} is not stored; {did_you_mean(name, places())}", hint="netssh-mcp secret list")
+        raise InputError(
+            f"{name} is not stored; {did_you_mean(name, places())}", hint="`netssh-mcp secret list` shows the names."
+        )
     if place == "keyring":
         import keyring
         import keyring.errors
@@ -106,7 +108,7 @@ def command(action: str, words: Sequence[str], question: Callable[[str], str] | 
         return "\n".join(f"{name}  {place}" for name, place in places().items()) or "nothing is stored"
     if len(words) != 1:
         raise InputError(
-            f"`secret {action}` takes one name, and nothing else",
+            f"one name follows `{action}`, and nothing else",
             hint="A value is never an argument: process lists and shell histories show it. `set` asks for it.",
         )
     (word,) = words
@@ -126,7 +128,7 @@ def command(action: str, words: Sequence[str], question: Callable[[str], str] | 
 
 def ask(name: str, question: Callable[[str], str]) -> str:
     """The value, typed twice and not shown. InputError when the two differ."""
-    first = question(f"Secret {name} (not shown): ")
+    first = question(f"The value of {name} (not shown): ")
     same = question("Again: ") == first
     value, first = first if same else "", ""
     if not same:

@@ -329,7 +329,7 @@ def filled(text: str, tokens: dict[str, str]) -> str:
             return "%"
         if letter not in tokens:
             raise InputError(
-                f"the token %{letter} is not known here, only {', '.join('%' + each for each in ('%', *tokens))}",
+                f"%{letter} has no meaning here, only {', '.join('%' + each for each in ('%', *tokens))}",
                 hint="Correct it in the ssh configuration.",
             )
         return tokens[letter]

@@ -188,7 +188,7 @@ def _merge(left: Rows, right: Rows) -> Rows:
     new = [i for i, name in enumerate(right.columns) if name not in left.columns]
     missing = [key for key in keys if key not in left.columns or key not in right.columns]
     if new and missing:
-        raise TemplateFailed(f"templates cannot be merged: key {missing[0]} is not in both")
+        raise TemplateFailed(f"templates cannot be merged: {missing[0]}, a key, is not in both")
     at = [(left.columns.index(key), right.columns.index(key)) for key in sorted(keys)] if new else []
     rows = []
     for number, row in enumerate(left.rows):

@@ -135,7 +135,7 @@ class Commands:
         inventory = self._inventory.current()
         devices = inventory.select(targets)
         if len(devices) != 1:
-            raise InputError(f"secrets are revealed of one device at a time, and this selects {len(devices)}")
+            raise InputError(f"revealing is for one device at a time, and this selects {len(devices)}")
         if not self._wall.terms(inventory, devices[0]).reveal:
             raise PolicyError(
                 "the policy does not allow secrets to be revealed on this device",

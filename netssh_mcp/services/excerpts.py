@@ -114,7 +114,7 @@ def cut_data(data: object, cap: int, where: str = "the top") -> tuple[object, st
         for count, (key, value) in enumerate(data.items()):
             room = cap - json_size(kept) - len(json.dumps(key)) - 2
             if json_size(value) > room:
-                below = f"{where}, key {count + 1} of {len(data)} ({str(key)[:60]!r})"
+                below = f"{where}, entry {count + 1} of {len(data)}"  # its key is the device's word
                 return _with_part(kept, key, value, room, below)
             kept[key] = value
     if isinstance(data, (list, tuple)):

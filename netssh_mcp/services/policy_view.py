@@ -69,7 +69,7 @@ def _limits(terms: Terms) -> Iterator[str]:
     yield from (f"destinations {_joined(networks)}" for networks, _ in terms.destinations)
     yield from (f"max_{what} {most} in a call" for what, most in terms.per_call)
     if terms.reveal:
-        yield "reveal: a person may see secrets at the command line"
+        yield "reveal: a person at the command line may see what is hidden"
 
 
 def _joined(networks: Sequence[Network]) -> str:

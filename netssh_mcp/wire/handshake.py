@@ -108,7 +108,7 @@ class Handshake(Transport):
                 raise BadHostKey("the host could not prove that its key is its own")
             self.host_key = paramiko.PKey.from_type_string(wanted, public)
         except ValueError as error:
-            raise BadHostKey(f"the host's key: {error}") from error
+            raise BadHostKey(str(error)) from error
         self.host_key_blob = host_key
 
     def _signed(self, public: bytes, signature: bytes) -> bool:
@@ -140,7 +140,7 @@ def agree(device: Device, transport: Handshake, keys: HostKeys, timeout: float) 
         raise _mismatch(device, transport) from error
     except BadHostKey as error:
         raise HostKeyUnknown(
-            f"the host key cannot be trusted: {error}; nothing was sent, the password neither",
+            f"the host key cannot be trusted: {error}; nothing was sent, no credential either",
             device=device.name,
             hint="Someone may be in between, or its SSH server is broken.",
         ) from error

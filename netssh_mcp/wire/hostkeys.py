@@ -127,7 +127,8 @@ class HostKeys:
             raise HostKeyUnknown(
                 f"the mode is pinned, and this host has no `host_key` in the inventory; the device shows {shown.mark}",
                 device=device.name,
-                hint="Compare the fingerprint with the device's own, then pin it: `host_key: SHA256:...`.",
+                hint="Compare the fingerprint with the device's own, then give it, from SHA256 on, as this host's "
+                "`host_key`.",
             )
         if mode == "accept_any":
             return
@@ -275,7 +276,7 @@ def _changed(device: Device, shown: Shown, known: list[tuple[str, str]], doubt: 
     on_record = ", ".join(f"{mark} ({where})" for where, mark in known)
     return HostKeyChanged(
         f"the host key changed: the device shows {shown.mark}, on record is {on_record}{doubt}; "
-        "nothing was sent, the password neither",
+        "nothing was sent, no credential either",
         device=device.name,
         hint="Someone may be in between. If the device was replaced or re-keyed, check the new fingerprint on its "
         "console and correct the line named above.",

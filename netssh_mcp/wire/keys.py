@@ -51,7 +51,7 @@ def file_keys(
                 keys.append((f"certificate {certificate.name}", _with(key, blob)))
         if key.public_blob is not None and not any(_same(key, other) for _, other in keys):
             keys.append((f"certificate {path.name}{_CERTIFICATE}", key))
-        keys.append((f"key {path.name}", _with(key, None)))
+        keys.append((f"key file {path.name}", _with(key, None)))
     for certificate in certificates:
         if certificate not in used and not agent:
             return Unusable(
@@ -69,7 +69,7 @@ def agent_keys(agent: paramiko.Agent, certificates: Sequence[Path]) -> list[Key]
             blob = _certificate_of(key, certificate)
             if blob is not None and not isinstance(blob, Unusable):
                 keys.append((f"certificate {certificate.name}", _with(key, blob)))
-        keys.append((f"agent key {number}", key))
+        keys.append((f"agent's key, number {number}", key))
     return keys
 
 

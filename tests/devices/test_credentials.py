@@ -454,7 +454,7 @@ def test_a_named_certificate_logs_in_with_the_key_it_is_of(keys: Path, tmp_path:
     files = {"key_files": (keys / "user", keys / "other"), "certificates": (keys / "elsewhere" / "signed.pub",)}
     assert logs_in(authority(keys), tmp_path, **files) == ""
     without = logs_in(authority(keys), tmp_path, key_files=(keys / "other",))
-    assert "refused (key other" in without
+    assert "refused (key file other" in without
 
 
 def test_the_plain_key_is_offered_behind_its_certificate(keys: Path, tmp_path: Path) -> None:

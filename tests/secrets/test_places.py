@@ -125,8 +125,8 @@ def test_a_locked_keyring_is_stood_in_for_and_a_new_value_takes_the_old_ones_pla
         (["lab"], ["", ""], "nothing was typed"),
         (["lab"], ["c4n4ry\n", "c4n4ry\n"], "more than one line"),
         (["lab"], ["c4n4ry\x15", "c4n4ry\x15"], "a control character"),
-        (["lab", "c4n4ry"], [], "takes one name"),
-        ([], [], "takes one name"),
+        (["lab", "c4n4ry"], [], "one name follows"),
+        ([], [], "one name follows"),
         (["../lab"], [], "no name"),
         (["-lab"], [], "no name"),
     ],
@@ -166,7 +166,7 @@ def test_on_a_terminal_nothing_is_echoed(tmp_path: Path) -> None:
     )
     os.close(theirs)
     shown = b""
-    for question in (b"Secret lab (not shown): ", b"Again: "):
+    for question in (b"The value of lab (not shown): ", b"Again: "):
         while question not in shown:
             shown += os.read(ours, 4096)
         os.write(ours, b"c4n4ry\n")

@@ -543,7 +543,7 @@ def test_the_list_has_a_row_per_selected_device_and_names_references_only() -> N
     assert rows[0]["login"] == "password env:JUNOS_PASSWORD"
     assert rows[0]["jump"] == "bastion"
     assert rows[1]["login"].startswith(
-        "key id_ed25519, key id_rsa, certificate id_ed25519-ca.pub, password env:NETSSH_PASSWORD, sudo cmd:pass"
+        "key file id_ed25519, key file id_rsa, certificate id_ed25519-ca.pub, password env:NETSSH_PASSWORD, sudo cmd:pass"
     )
     assert all(tuple(row) == COLUMNS for row in rows)
     assert len(list_rows(inventory)) == len(inventory.devices)

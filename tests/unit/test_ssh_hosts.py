@@ -200,7 +200,7 @@ def test_what_a_proxy_command_does_not_use_may_be_anything(read: Read) -> None:
 
 
 def test_an_unknown_token_is_an_error_that_names_it(read: Read) -> None:
-    with pytest.raises(InputError, match="token %C"):
+    with pytest.raises(InputError, match="%C has no meaning here"):
         read(INVENTORY, "User u\nProxyCommand nc %C\n")
 
 
