@@ -72,7 +72,7 @@ def decide(
         refusal.device = device.name
         raise
     wanted = native_json and (by_name or not meaning.text_first)
-    asked = wanted and meaning.json_line != "" and len(meaning.json_line) <= profile.max_line
+    asked = wanted and 0 < len(meaning.json_line) <= profile.max_line and not terms.refuses(profile, meaning.json_line)
     return Grant(
         device=device,
         profile=profile,

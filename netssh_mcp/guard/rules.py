@@ -205,6 +205,13 @@ class Terms:
             or self._permission(profile, meaning)
         )
 
+    def refuses(self, profile: Profile, line: str) -> bool:
+        """Whether a word list refuses this form of a command."""
+        if not self.never.entries and not self.denied.entries:
+            return False
+        forms = refusable(profile, line)
+        return self.never.find(forms) is not None or self.denied.find(forms) is not None
+
     def _refused(self, profile: Profile, meaning: Meaning) -> Verdict | None:
         if not self.never.entries and not self.denied.entries:
             return None

@@ -163,6 +163,21 @@ def test_neither_slashes_nor_options_before_a_word_dodge_a_refusal(
     assert not _allowed(wall, name, command)
 
 
+@pytest.mark.parametrize(
+    ("name", "entry", "command"),
+    [
+        ("f1", "show ... json", "show ip route summary"),
+        ("sw1", "... | json", "show version"),
+        ("h1", "show ... json", "vtysh -c 'show ip route summary'"),
+    ],
+)
+def test_a_json_form_that_a_rule_refuses_is_not_asked_for(tmp_path: Path, name: str, entry: str, command: str) -> None:
+    free, wall = Wall(PolicySource(None)), _wall(tmp_path, f"  - deny: ['{entry}']\n")
+    assert with_json(_decide(free, name, command)).line != command
+    grant = with_json(_decide(wall, name, command))
+    assert (grant.line, grant.json) == (command, False)
+
+
 @pytest.mark.parametrize("command", ["/ip/address/print", "/ip address print detail", "ip addr pr"])
 def test_a_menu_path_is_allowed_however_its_words_are_parted(tmp_path: Path, command: str) -> None:
     wall = _wall(tmp_path, "  - {classes: [], allow: [ip address print]}\n")
