@@ -1,7 +1,8 @@
 """Redaction in figures: `python -m tests.redaction.figures [--misses FILE]` prints them as a markdown table.
 
-Recall per platform on the corpus, what had to stay and was lost, near misses that changed, changed lines on recorded
-outputs (ours, and those of NETSSH_EXTRA_RECORDINGS if it names a folder), and speed on 10 MB of all of them.
+Recall per platform on the corpus, what had to stay and was lost, near misses that changed, recall on the lines that no
+rule had seen (unseen/README.md), changed lines on recorded outputs (ours, and those of NETSSH_EXTRA_RECORDINGS if it
+names a folder), and speed on 10 MB of all of them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,28 @@ from tests.redaction import forms
 
 KEY = b"the same in every run"
 MIX_BYTES = 10_000_000
+# Secrets found in the set `unseen`, platform by platform, when it was measured first: rules of commit f683285.
+UNSEEN_FOUND = {
+    "arista_eos": 522,
+    "aruba_aoscx": 598,
+    "cisco_asa": 458,
+    "cisco_ios": 414,
+    "cisco_nxos": 333,
+    "cisco_xe": 488,
+    "cisco_xr": 521,
+    "dell_os10": 528,
+    "fortinet": 455,
+    "frr": 425,
+    "hp_comware": 451,
+    "huawei_vrp": 528,
+    "juniper_junos": 520,
+    "linux": 489,
+    "mikrotik_routeros": 400,
+    "nokia_srlinux": 467,
+    "nokia_sros": 576,
+    "paloalto_panos": 550,
+    "vyos": 483,
+}
 
 
 @dataclass(slots=True)
@@ -60,15 +83,15 @@ def profile(platform: str) -> Profile | None:
         return None
 
 
-def score(platform: str) -> Score | None:
+def score(platform: str, folder: Path = forms.FOLDER) -> Score | None:
     """None without a profile: nothing can be measured."""
     known = profile(platform)
     if known is None:
         return None
-    engine, found = redactor(), Score(platform, len(forms.written(platform)))
-    for number, form in enumerate(forms.measured(platform)):
+    engine, found = redactor(), Score(platform, len(forms.written(platform, folder)))
+    for number, form in enumerate(forms.measured(platform, folder)):
         _measure(form, engine.text(form.text, known), found, by_hand=number < found.written)
-    for text in forms.benign().get(platform, ()):
+    for text in forms.benign().get(platform, ()) if folder == forms.FOLDER else ():
         found.benign += len(text.splitlines())
         found.benign_changed += forms.changed_lines(text, engine.text(text, known))
     return found
@@ -141,6 +164,21 @@ def table(scores: Iterable[Score]) -> Iterator[str]:
         yield f"| {each.platform} | {counts} | {hand} | {strict} | {len(each.lost)} | {near} |\n"
 
 
+def unseen() -> list[Score]:
+    """The set that was unseen when it was measured first, at commit f683285."""
+    return [found for name in forms.platforms(forms.UNSEEN) if (found := score(name, forms.UNSEEN)) is not None]
+
+
+def unseen_table(scores: Iterable[Score]) -> Iterator[str]:
+    yield "| unseen when measured | forms | secrets | recall now | recall then |\n|---|---|---|---|---|\n"
+    total, missed, then = 0, 0, 0
+    for each in scores:
+        total, missed, then = total + each.secrets, missed + len(each.missed), then + UNSEEN_FOUND[each.platform]
+        share = f"{each.recall:.2%} | {UNSEEN_FOUND[each.platform] / each.secrets:.2%}"
+        yield f"| {each.platform} | {each.written} | {each.secrets} | {share} |\n"
+    yield f"| all | | {total} | {1 - missed / total:.2%} | {then / total:.2%} |\n"
+
+
 def main() -> int:
     named = forms.platforms()
     scores = [found for found in map(score, named) if found is not None]
@@ -149,6 +187,7 @@ def main() -> int:
         print(f"{name}: no profile, {len(forms.written(name))} forms not measured")
     missed, total = sum(len(each.missed) for each in scores), sum(each.secrets for each in scores)
     print(f"\nAll: {total - missed}/{total} secrets ({1 - missed / total:.2%}).")
+    print("\n" + "".join(unseen_table(unseen())))
     for title, recordings in (("our recordings", list(ours())), ("NETSSH_EXTRA_RECORDINGS", list(extra()))):
         if recordings:
             found = captured(recordings)

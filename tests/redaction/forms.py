@@ -19,6 +19,7 @@ from tests.redaction import values
 # Another folder of the same layout gives the figures of lines that no rule was ever tuned on.
 FOLDER = Path(os.environ.get("NETSSH_REDACTION_CORPUS", Path(__file__).parent / "corpus"))
 BENIGN = FOLDER / "benign.yaml"
+UNSEEN = Path(__file__).parent / "unseen"  # measured once before anyone could tune a rule on them: its README
 WANTED = 400  # lines per platform that are measured
 FEWEST_TURNS = 4  # a form is measured with its own values and at least three others
 STRICT = {"type5", "type7", "type8", "type9", "enc", "sh2", "juniper9", "pem", "community"}  # none may be missed
@@ -102,13 +103,13 @@ def _reads(secret: str, text: str) -> bool:
     return len(secret) >= LONG and any(secret[at : at + half] in text for at in range(len(secret) - half + 1))
 
 
-def platforms() -> list[str]:
-    return sorted(path.stem for path in FOLDER.glob("*.yaml") if path != BENIGN)
+def platforms(folder: Path = FOLDER) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.yaml") if path != BENIGN)
 
 
-def written(platform: str) -> list[Form]:
+def written(platform: str, folder: Path = FOLDER) -> list[Form]:
     """The hand-written forms of a platform, checked: every secret and every kept substring stands in its text."""
-    data = yaml.safe_load((FOLDER / f"{platform}.yaml").read_text(encoding="utf-8"))
+    data = yaml.safe_load((folder / f"{platform}.yaml").read_text(encoding="utf-8"))
     if data["platform"] != platform:
         raise ValueError(f"{platform}.yaml names the platform {data['platform']}")
     return [_form(platform, number, Entry.model_validate(entry)) for number, entry in enumerate(data["forms"])]
@@ -128,9 +129,9 @@ def turns(forms: list[Form]) -> int:
     return max(FEWEST_TURNS, ceil(WANTED / len(forms)))
 
 
-def measured(platform: str) -> Iterator[Form]:
+def measured(platform: str, folder: Path = FOLDER) -> Iterator[Form]:
     """Every form of a platform with its own values and then with others."""
-    forms = written(platform)
+    forms = written(platform, folder)
     for number in range(turns(forms)):
         for form in forms:
             yield form.turn(number)
