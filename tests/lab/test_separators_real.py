@@ -27,4 +27,4 @@ async def test_no_separator_runs_a_second_command_on_a_real_host(real_lab: RealL
             answer = await house.show("linux1", *lines[start : start + 200])
             for row in answer.rows:
                 assert not row["ok"] or "touch" not in row["command"], row["command"]
-    assert mark.name not in os.listdir("/tmp")  # noqa: S108, PTH208
+    assert mark.name not in os.listdir("/tmp")  # noqa: S108
