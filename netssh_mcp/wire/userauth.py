@@ -20,6 +20,7 @@ from paramiko.packet import Packetizer
 
 _KEY_EXCHANGE = range(30, 50)  # RFC 4253, 12: numbers of messages
 _LONGEST = 256 * 1024 + 64  # bytes; OpenSSH sends and takes no longer packets (its PACKET_MAX_SIZE)
+_LONGEST_BANNER = 64 * 1024  # bytes of all lines before the protocol; RFC 4253 knows none above 255
 _LOOK = 0.1  # seconds between looks whether the connection died; the answer itself is an event
 
 
@@ -52,6 +53,16 @@ class _Message(paramiko.Message):
 
 class _Packetizer(Packetizer):
     """Knows a packet length that no peer sends: Paramiko waits for 4 GB where the length itself is garbage."""
+
+    _before = 0
+
+    def _read_timeout(self, timeout: float) -> bytes:
+        """Read a piece of the lines that come before the protocol: Paramiko searches all of them at each piece."""
+        piece: bytes = super()._read_timeout(timeout)  # type: ignore[misc]  # not in the stubs
+        self._before += len(piece)
+        if self._before > _LONGEST_BANNER:
+            raise paramiko.SSHException("a line without an end")
+        return piece
 
     def read_message(self) -> tuple[int, paramiko.Message]:
         """Read a message, and what belongs to a key exchange as ours."""

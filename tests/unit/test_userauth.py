@@ -101,3 +101,11 @@ def test_a_connection_that_is_closed_before_its_keys_are_exchanged_leaves_no_tim
         reading.close()
         timer.join(5)
         assert not timer.is_alive()
+
+
+def test_a_line_without_an_end_before_the_protocol_is_an_error_and_is_not_read_until_the_timeout() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        threading.Thread(target=theirs.sendall, args=(b"A" * 70_000,)).start()
+        with pytest.raises(paramiko.SSHException, match="without an end"):
+            _Packetizer(ours).readline(5)
