@@ -1,8 +1,10 @@
 """What a device may have written and nobody would see: shown, so that reader and model read the same.
 
-Hidden are the controls (C0 but tab and newline, DEL, C1), what changes the direction of text, what has no width, line
-separators, variation selectors and tag characters (Unicode TR36, TR39; CVE-2021-42574 is the directions). A lone
-surrogate, which JSON can bring, cannot be encoded at all. `visible` itself is on the lowest floor, with the errors.
+Hidden are the controls (C0 but tab and newline, DEL, C1), all that Unicode calls default ignorable (what a display
+leaves out: soft hyphen, zero width, fillers, variation selectors of emojis too, directions, tags), line separators,
+interlinear annotation and the joiners of hieroglyphs (Unicode TR36, TR39, UAX 44; CVE-2021-42574 is the directions;
+tags and variation selectors carry whole texts that only a model reads). A lone surrogate, which JSON can bring, cannot
+be encoded at all. `visible` itself is on the lowest floor, with the errors.
 """
 
 from __future__ import annotations
