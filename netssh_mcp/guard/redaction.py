@@ -20,6 +20,7 @@ from typing import Final
 
 from netssh_mcp.guard.secret_formats import MARK, NEEDLES, Span, blocks, decoded, documents, formats, pairs, strings
 from netssh_mcp.guard.secret_lines import Ancestors, CommandRules
+from netssh_mcp.guard.secret_tables import cells
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.knowledge.redaction_rules import compile_rules, words
 from netssh_mcp.knowledge.vault import Vault
@@ -95,7 +96,7 @@ class Redactor:
         return "".join([*parts, text[done:]]) if parts else text
 
     def _without_documents(self, text: str, *, linux: bool) -> str:
-        spans = list(documents(text, linux=linux))
+        spans = [*documents(text, linux=linux), *cells(text)]
         return self._marked(text, _merged(text, spans), xml="</" in text) if spans else text
 
     def _block_mark(self, block: str) -> str:

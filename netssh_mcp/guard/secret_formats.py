@@ -37,57 +37,88 @@ NEEDLES: Final = (
         "credential",
         "encrypt",
     ),
-    *("bearer", "://", "enc ", "$", "hash", "private", "cookie", "hooks.", "mail-server", "ascii-text", "cak", "pmk"),
+    *(
+        "bearer",
+        "://",
+        "enc ",
+        "$",
+        "hash",
+        "private",
+        "cookie",
+        "hooks.",
+        "mail-server",
+        "mail server",
+        "identified",
+        "bind_pw",
+        "ascii-text",
+        "cak",
+        "pmk",
+    ),
     *("eyj", "akia", "asia", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "xox", "aiza", "hvs."),
     *("aqbap", "-aq==", "%^%#", "%@%@", "@%@%", "%+%##"),
 )
 
 _FORMATS: Final = tuple(
-    (kind, re.compile(pattern))
-    for kind, pattern in (
+    (kind, needle, re.compile(pattern))  # the needle stands in every lower-cased line that matches
+    for kind, needle, pattern in (
         # crypt(3), Cisco 5 8 9 14, Junos $9$ $8$, Huawei $1a$, H3C $h$ $c$, SR Linux $aes1$, Apache $apr1$
-        ("hash", r"\$(?:\d[a-z]?|1[04]|g?y|[hc]|apr1|sha\d+|md5|aes\d?|pbkdf2[\w-]*|argon2\w+)\$[^\s\"';:<>]{4,}"),
-        ("hash", r"grub\.pbkdf2\.\S+"),
-        ("hash", r"\{(?:S?SHA\d{0,3}|S?MD5|CRYPT|PBKDF2[\w-]{0,12})\}[^\s\"',;<>]{8,}"),
+        ("hash", "$", r"\$(?:\d[a-z]?|1[04]|g?y|[hc]|apr1|sha\d+|md5|aes\d?|pbkdf2[\w-]*|argon2\w+)\$[^\s\"';:<>]{4,}"),
+        ("hash", "grub.pbkdf2", r"grub\.pbkdf2\.\S+"),
+        ("hash", "}", r"\{(?:S?SHA\d{0,3}|S?MD5|CRYPT|PBKDF2[\w-]{0,12})\}[^\s\"',;<>]{8,}"),
         # Huawei's reversible forms: the same four characters before and after
-        ("password", r"(%\^%#|%@%@|@%@%|%\$%\$|%\+%##|%#%#).{8,400}?\1"),
-        ("password", r"\bENC\s+([^\s\"']{4,})"),  # FortiOS
-        ("password", r"-A[A-Z]==[A-Za-z0-9+/=]{8,}"),  # PAN-OS
-        ("password", r"\bAQBap[A-Za-z0-9+/=]{16,}"),  # AOS-CX
-        ("token", r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"),  # JWT
-        ("token", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
-        ("token", r"\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|AIza[\w-]{30,}|hvs\.[\w-]{20,})"),
-        ("token", r"\bxox[a-z]-[\w-]{8,}"),
-        ("token", r"(?i:\b(?:bearer|basic))\s+([\w.~+/-]{12,}=*)"),
-        ("token", r"hooks\.[\w.]+/services/(\S{6,})"),
-        ("token", r"(?i:cookie:.{0,400}?(?:sess|sid|token|auth|jwt)[\w.-]{0,40})=([^\s;]+)"),
-        ("password", r"(?<=\s7\s)((?:[01][0-9])(?:[0-9A-F]{2}){3,})\b"),  # Cisco type 7
-        ("password", r"mail-server \S{1,80}?:([^\s@]+)@"),
-        ("password", r"://[^\s/:@\"'<>]*:([^\s/\"']+)@"),  # a URL's user:password@
+        ("password", "%", r"(%\^%#|%@%@|@%@%|%\$%\$|%\+%##|%#%#).{8,400}?\1"),
+        ("password", "enc", r"\bENC\s+([^\s\"']{4,})"),  # FortiOS
+        ("password", "==", r"-A[A-Z]==[A-Za-z0-9+/=]{8,}"),  # PAN-OS
+        ("password", "aqbap", r"\bAQBap[A-Za-z0-9+/=]{16,}"),  # AOS-CX
+        ("token", "eyj", r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"),  # JWT
+        ("token", "ia", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+        ("token", "", r"\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|AIza[\w-]{30,}|hvs\.[\w-]{20,})"),
+        ("token", "xox", r"\bxox[a-z]-[\w-]{8,}"),
+        ("token", "", r"(?i:\b(?:bearer|basic))\s+([\w.~+/-]{12,}=*)"),
+        ("token", "authorization", r"(?i:\bauthorization:?\s{1,4}\"?(?:bearer|basic|token))\s+([^\s\"'<>]{4,})"),
+        ("token", "x-", r"\bX-(?:[\w-]{1,40}-)?(?:Token|Key|Secret|Password)\s*[:=]\s*([^\s\"'<>]+)"),
+        ("key", "secret-data", r"\"([^\"]{1,4000})\"[;\]]?\s*## SECRET-DATA"),  # Junos says so itself
+        # SQL
+        ("password", "identified", r"(?i:\bidentified\s+(?:with\s+\S{1,80}\s+)?(?:by|as)\s+(?:password\s+)?)'([^']+)'"),
+        ("password", "'", r"(?i:\bpassword\s*\(\s*|\bpassword\s+)'([^']+)'"),
+        ("token", "hooks.", r"hooks\.[\w.]+/services/(\S{6,})"),
+        ("token", "cookie", r"(?i:cookie:.{0,400}?(?:sess|sid|token|auth|jwt)[\w.-]{0,40})=([^\s;]+)"),
+        ("password", " 7", r"(?<=\s7\s)((?:[01][0-9])(?:[0-9A-F]{2}){3,})\b"),  # Cisco type 7
+        ("password", "mail", r"mail[- ]server \"?[^\s:\"]{1,80}:([^\s@]+)@"),
+        ("password", "://", r"://[^\s/:@\"'<>]*:([^\s/\"']+)@"),  # a URL's user:password@
     )
 )  # fmt: skip
 
 _PAIR_JSON: Final = re.compile(r'"([^"\\]{1,80})"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*)')
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)')  # one that does not end is passed over whole
 _XML: Final = re.compile(r"<([\w:.-]{1,80})(?:\s[^<>]*)?>([^<>]+)(?=</)")
+_XML_NAMED: Final = re.compile(
+    r"\b(?:name|key|id)=[\"']([\w:.-]{1,80})[\"']\s+(?:value|content)=(?:\"([^\"<>]*)\"|'([^'<>]*)')"
+)
+_QUOTED_PAIR: Final = re.compile(
+    r"'([\w.-]{1,80})'\s*(?:\]\s*=|=>|,|:)\s*(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
+)  # PHP, Python
+_XML_KEYED: Final = re.compile(r"<(?:name|pre-shared-key|md5|sha\d*|authentication|entry|hmac)\b")  # a key in it is one
 _XML_ATTRIBUTE: Final = re.compile(r"(?<=\s)([\w:.-]{1,80})=(?:\"([^\"<>]*)\"|'([^'<>]*)')")
 _PAIR: Final = re.compile(
-    r"(?<![\w.-])(?<!//)([\w.-]{2,80})(=(?:\\\n\s*)?|\s+=\s+|\s*:=\s*|\s*::?\s*)(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s\"',;&][^\s,;&]*)"
+    r"(?<![\w.-])(?<!//)([\w.-]{2,80})(?::\d(?=\s*[:+]?=))?(=(?:\\\n\s*)?|\s+=\s+|\s*:=\s*|\s*::?\s*)(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s\"',;&][^\s,;&]*)"
 )
 
 _SENSITIVE: Final = re.compile(
-    r"(?:^|[-_. ])(?:password\d?|passwd\d?|passphrase|pass-phrase|passcode|pwd|(?:old|new)?pass|authtok|keytab"
+    r"(?:^|[-_. ])(?:\w*password\d?|\w*passwd\d?|\w*passphrase|sshpass|bind-pw|secret-id"
+    r"|pass-phrase|passcode|pwd|(?:old|new)?pass|authtok|keytab"
     r"|secrets?|auth-string|psksecret|psk|token|apikey|community|community-string|community-name|rocommunity|rwcommunity|phash"
     r"|(?:pre-?shared|shared|secret|private|privacy|priv|auth|authentication|encryption|enc|api|access|session|server|md5"
     r"|wpa|wpa2|wep|master|signing|service|account|storage|hello|ike|radius|tacacs|snmp|string|client|license|security"
-    r"|bind|subscription|encrypt|stream|activation|hash|ddns|ppk|sae|totp|vpn|ssh-?host|group|tsig|static|protection)-?key(?:-?\d)?"
-    r"|key-string|cak|encrypted-?value)$"
+    r"|bind|subscription|encrypt|stream|activation|hash|ddns|ppk|sae|totp|vpn|ssh-?host|group|tsig|static|protection|secondary|tertiary|plain-?text|encrypted|cipher|ascii|raw|hex|lns|net"
+    r"|controller|hmac|sha\d*|seed|recovery|unseal|gossip|consumer|fixed|enrollment|registration|provisioning|eab)-?key(?:-?\d)?"
+    r"|key-string|cak|encrypted-?value)(?:[-_.](?:in|out|l[12]|hello|remote|local|base|hmac|current|old|new|confirm))?$"
 )
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WEAK_NAME: Final = re.compile(
     r"(?:^|[-_.])(?:\w*(?:secret|token|passw\w*|pwd|passphrase|psk|apikey)|key|credentials?)$"
 )
-_PUBLIC: Final = re.compile(r"publi[ck]|pub-?key|ssh-key|fingerprint|key-?id|chain|trusted")
+_PUBLIC: Final = re.compile(r"publi[ck]|pub-?key|ssh-key|fingerprint|key-?id|chain|trusted|nopass")
 _PLAIN: Final = re.compile(
     r"(?:\d{1,3}(?:\.\d{1,3}){3}(?:[/:]\d+)?|[0-9a-fA-F:]*::[0-9a-fA-F:.]*(?:/\d+)?|(?:[0-9a-fA-F]{2}[:.-]){5}[0-9a-fA-F]{2}"
     r"|(?:[0-9a-fA-F]{4}\.){2}[0-9a-fA-F]{4}|\d+(?:[.:/,-]\d+)*[a-zA-Z%]{0,3}|[A-Za-z]+-?(?:\d+/)*\d+(?:\.\d+)?|0x0+"
@@ -102,7 +133,7 @@ _HIDDEN: Final = re.compile(
 )
 
 NO_COMMUNITY: Final = re.compile(
-    r"\d+(?:[:.]\d+)+(?:/\d+)?|[\d:]+|use-vrf|vrf|source-interface|filter-vrf|udp-port|version|traps?|informs?|community"
+    r"\d+(?:[:.]\d+)+(?:/\d+)?|use-vrf|vrf|source-interface|filter-vrf|udp-port|version|traps?|informs?|community"
     r"|[a-f0-9:]*::[a-f0-9:]*|enable|poll|context|interface|prefix|host|list|ip|ipv6|address|no-\w+|internet"
 )
 
@@ -122,6 +153,22 @@ _WHOLE: Final = tuple(
         ("hash", "", r"^[\w.-]{1,80}:[^:\n]{1,60}:([0-9a-f]{32})$"),
         ("password", "", r"^[\w@.\"-]{1,80}[ \t]+\*[ \t]+\"([^\"\n]+)\""),
         ("password", "", r"^\[?[\w.-]{1,80}\]?(?::\d{1,5})?[ \t]+[\w.+-]{1,80}@[\w.-]{1,80}:(\S+)$"),
+        (
+            "password",
+            "",
+            r"^\"?[\w@.\\-]{1,80}\"?[ \t]+(?:\*|l2tpd|pptpd|pppd)[ \t]+\"?([^\s\"]+)\"?[ \t]+(?:\*|\d[\d.]+)$",
+        ),
+        # an environment as YAML
+        (
+            "password",
+            "value:",
+            r"name:[ \t]*\"?\w{0,60}(?:PASSWORD|PASSWD|PASS|PWD|SECRET|TOKEN|_KEY)\"?[ \t]*\n[ \t]*value:\s*(\S+)",
+        ),
+        (
+            "community",
+            "community ",
+            r"^[ \t]*(?:\w{1,20}:[ \t])?community \"?([^\s\"{]+)\"? \{\s{0,80}(?:authorization|client|view|network)",
+        ),
         # Junos as XML and JSON: the name of a community is a line further on; those of routes have members
         ("community", "<community>", r"<community>\s{0,80}<name>([^<\n]+)</name>(?!\s{0,80}<members>)"),
         (
@@ -199,7 +246,10 @@ def _body_start(text: str, edge: re.Match[str]) -> int:
 
 def formats(line: str) -> Iterator[Span]:
     """What any part of the line shows by its own look."""
-    for kind, pattern in _FORMATS:
+    lowered = line.lower()
+    for kind, needle, pattern in _FORMATS:
+        if needle not in lowered:
+            continue
         group = 1 if pattern.groups and "\\1" not in pattern.pattern else 0
         for found in pattern.finditer(line):
             yield found.start(group), found.end(group), kind
@@ -211,9 +261,18 @@ def pairs(line: str, *, xml: bool) -> Iterator[Span]:
         kind = kind_of(found[1])
         if is_secret(_unquoted(found[2]), strong=bool(kind)) and (kind or found[1] == "auth" or is_weak_name(found[1])):
             yield found.start(2), found.end(2), kind or "token"
+    for found in _QUOTED_PAIR.finditer(line) if "'" in line else ():
+        if (kind := kind_of(found[1])) and is_secret(_unquoted(found[2]), strong=True):
+            yield found.start(2), found.end(2), kind
+    for found in _XML_NAMED.finditer(line) if "=" in line else ():
+        group = 2 if found[2] is not None else 3
+        if (kind := kind_of(found[1])) and is_secret(found[group], strong=True):
+            yield found.start(group), found.end(group), kind
     if xml:
+        keyed = _XML_KEYED.search(line) is not None
         for found in _XML.finditer(line):
             kind = "key" if found[1] in ("ascii-text", "hexadecimal") else kind_of(found[1])
+            kind = kind or ("key" if keyed and found[1] == "key" else "")
             if is_secret(found[2].strip(), strong=bool(kind)) and (kind or is_weak_name(found[1])):
                 yield found.start(2), found.end(2), kind or "key"
         for found in _XML_ATTRIBUTE.finditer(line):
@@ -233,8 +292,10 @@ def _named(line: str) -> Iterator[Span]:
         if name.lower() == "key" and "=" in found[2]:  # tac_plus, RouterOS
             kind = "key" if found[3][0] in "\"'" or (line.startswith("/") and not value.isupper()) else ""
         certain = certain or (kind == "password" and found.end() == len(line.rstrip()))
-        if kind == "community" and (not certain or NO_COMMUNITY.fullmatch(value)):
-            continue
+        if kind == "community" and (
+            not certain or NO_COMMUNITY.fullmatch(value) or (value.isdigit() and "=" not in found[2])
+        ):
+            continue  # of routes
         if kind and is_secret(value, strong=certain):
             yield found.start(3), found.end(3), kind
         elif not kind and is_weak_name(name) and is_secret(value, strong=False):

@@ -21,7 +21,13 @@ from netssh_mcp.knowledge.redaction_rules import Rule, is_encoding, words
 Ancestors = Callable[[], Iterable[str]]  # the lines of the sections that a line stands in, asked only when needed
 
 _LEAD: Final = re.compile(r"[\s+!<>|'\"-]*(?:\d{1,7}[:-]\s*)?")  # a diff's sign, grep's number
-_VERB: Final = re.compile(r"(?:(?:no|set|undo|default|do|delete|add)\s+)?/?\s*(?=[A-Za-z])")
+_VERB: Final = re.compile(
+    r"(?:(?:no|set|undo|default|do|delete|add|activate|deactivate|edit|rename|protect|unprotect|replace"
+    r"|(?:inactive|active|protect|replace|delete):)\s+)?/?\s*(?=[A-Za-z])"
+)
+_LOGGED: Final = re.compile(
+    r"\b[Cc]ommand\s?[:=]?\s?['\"]|\bexecuted (?:the )?'|\bCOMMAND=|\bCMD \(|\s\|\s+!?(?=[a-z])|\bcli command \""
+)
 _INNER: Final = re.compile(
     r"(?<=\S)[#>$]\s*/?(?=[a-z])|:\s+(?=[a-z])|(?<=command:)|(?<=cmd=)"
 )  # behind a prompt, in a log of commands
@@ -36,6 +42,13 @@ _COMMAND: Final = re.compile(
 )  # unlike a heading or a sentence
 _PASSED: Final = frozenset({"fallback", "peer", "accept", "send"})
 _FIELD: Final = re.compile(r"\.?[a-z][a-z-]*=[^=]")  # `name=env1`
+_TYPED: Final = re.compile(
+    r"\s+(?:[0678]|8a|encrypted|cipher|ciphertext|simple|plain|plaintext|clear)\s+(?=[^\s:=-])(?!md5\b|hmac|sha|is\b|and\b)"
+)  # how the key behind it is written
+_LAST: Final = re.compile(
+    r"\s+(?:\"[^\"]+\"|'[^']+'|(?!\d{1,4};?\s*$)(?!(?:exchange|chain|size|length|type|id|name|rotation|lifetime|index|pair|file)\b)[^\s{}]+)\s*;?\s*$"
+)  # the end of a command
+_HEX: Final = re.compile(r"[0-9a-fA-F]{1,64}")
 _WEAK: Final = re.compile(
     r"(?:^|[-_.])(?:\w*(?:secret|token|passwo?r?d|pwd|passphrase|psk)|key|cipher|ciphertext|encrypted)$"
 )
@@ -92,6 +105,7 @@ def _starts(line: str) -> list[int]:
     """Where a command may begin: the line's first word, the one behind `set` or `no`, the one behind a prompt."""
     lead = _LEAD.match(line)
     starts = [lead.end() if lead else 0]
+    starts += [found.end() for found in _LOGGED.finditer(line, 0, 400)][:2]
     starts += [found.end() for found in _INNER.finditer(line, starts[0], 400)][:3]
     for at in list(starts):
         if (verb := _VERB.match(line, at)) and verb.end() > at:
@@ -114,7 +128,9 @@ def _keyworded(line: str, starts: list[int], ruled: int) -> Iterator[Span]:
         if line[max(0, word.start() - 2) : word.start()] == "//" or is_public(line, word.start()):  # a URL's user
             continue
         name = word[0].lower()
-        kind = known.get(name) or (kind_of(name) if commanded and "community" not in name else "")
+        kind = known.get(name) or ("key" if name == "key" and _TYPED.match(line, word.end()) else "")
+        kind = kind or ("key" if name == "key" and commanded and _ends(line, word, starts) else "")
+        kind = kind or (kind_of(name) if commanded and "community" not in name else "")
         if not kind and not (_WEAK.search(name) and is_weak_name(name)):
             continue
         value = _value(line, word.end())
@@ -130,11 +146,18 @@ def _keyworded(line: str, starts: list[int], ruled: int) -> Iterator[Span]:
             yield start, end, kind or "key"
 
 
+def _ends(line: str, word: re.Match[str], starts: list[int]) -> bool:
+    """Whether the command ends with the value behind this `key`; one that begins with it may name a key (`key 0a1`)."""
+    found = _LAST.match(line, word.end())
+    return found is not None and (word.start() not in starts or not _HEX.fullmatch(found[0].strip()))
+
+
 def _value(line: str, at: int) -> tuple[int, int, bool] | None:
     """The first word that is no encryption type; what only names a type or a number has no secret behind it."""
     if glued := _GLUED.match(line, at):
         return glued.start(1), glued.end(1), glued[1][0] in "\"'"
     found = _NEXT.match(line, at)
+    typed = False
     for _ in range(_MOST_PASSED):
         if found is None:
             return None
@@ -146,11 +169,11 @@ def _value(line: str, at: int) -> tuple[int, int, bool] | None:
             break
         if following is None:
             return None
-        found = following
+        typed, found = is_encoding(word), following
     if found is None or _FIELD.match(found[1]) or _passed(found[1], more=False):
         return None
     following = _NEXT.match(line, found.end())
-    if following and (following[1] == "{" or _names(following[1])):  # `psk HQ secret X`: the name of one
+    if not typed and following and (following[1] == "{" or _names(following[1])):  # `psk HQ secret X`: the name of one
         return None
     return found.start(1), found.end(1), found[1][0] in "\"'"
 

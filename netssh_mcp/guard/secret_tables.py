@@ -1,0 +1,82 @@
+"""Secrets in the columns of a table: `show snmp community`, `show crypto isakmp key`, `/ppp secret print`.
+
+A column is told by its heading and reaches to where the next one begins. The table ends at an empty line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from netssh_mcp.guard.secret_formats import NO_COMMUNITY, Span, is_secret
+
+_KINDS: Final = {"community": "community", "password": "password", "secret": "key"}
+_HEADING: Final = re.compile(
+    r"(?<![^\s|])(?:(?:snmp |auth |ppp )?(community|password|secret)(?: (?:string|name))?"
+    r"|pre-?shared[ -]key|key[ -]string|md5 string|passphrase|psk|auth(?:entication)? key string)"
+    r"(?=[ \t]{2,}|[ \t]*\||[ \t]*$)",
+    re.IGNORECASE,
+)
+_COLUMNS: Final = re.compile(r"\S+(?: \S+)*")
+_RULE: Final = re.compile(r"[\s|+=-]*[=-]{3,}[\s|+=-]*")
+_CELL: Final = re.compile(r"[^\s|]+")
+_MOST: Final = 2_000  # rows of one table
+_NEEDLES: Final = (
+    "ommunity",
+    "OMMUNITY",
+    "assword",
+    "ASSWORD",
+    "ecret",
+    "ECRET",
+    "hared",
+    "HARED",
+    " string",
+    " String",
+)
+
+
+def cells(text: str) -> Iterator[Span]:
+    """What stands below such a heading. Only where a rule of dashes or another heading shows that it is one."""
+    if not any(needle in text for needle in _NEEDLES):
+        return
+    lines = text.splitlines(keepends=True)
+    starts, at = [], 0
+    for line in lines:
+        starts.append(at)
+        at += len(line)
+    for number, line in enumerate(lines[:-1]):
+        if len(line) > 400 or ":" in line or "=" in line:
+            continue
+        for heading in _HEADING.finditer(line):
+            ruled = _RULE.fullmatch(lines[number + 1].rstrip("\r\n")) is not None
+            if ruled or _is_head(line):
+                yield from _below(lines, starts, number, heading)
+
+
+def _is_head(line: str) -> bool:
+    """Whether the line holds headings only: two columns or more, all in capitals or each beginning with one."""
+    columns = [column for column in re.split(r"\s{2,}|\s*\|\s*", line.strip()) if column]
+    return len(columns) > 1 and all(column[0].isupper() or column[0] == "#" for column in columns)
+
+
+def _below(lines: list[str], starts: list[int], number: int, heading: re.Match[str]) -> Iterator[Span]:
+    kind = _KINDS.get((heading[1] or "").lower(), "key")
+    following = _COLUMNS.search(lines[number].replace("|", " "), heading.end())
+    until = following.start() if following else 400
+    for below in range(number + 1, min(len(lines), number + _MOST)):
+        line = lines[below]
+        if not line.strip():
+            return
+        if _RULE.fullmatch(line.rstrip("\r\n")):
+            continue
+        for cell in _CELL.finditer(line[:1000]):
+            if cell.start() >= until or cell.end() <= heading.start():
+                continue
+            if cell.start() < heading.start() and cell.end() < heading.end():  # the column before runs over
+                continue
+            if kind == "community" and NO_COMMUNITY.fullmatch(cell[0]):
+                break
+            if is_secret(cell[0], strong=True):
+                yield starts[below] + cell.start(), starts[below] + cell.end(), kind
+            break
