@@ -38,6 +38,7 @@ _REMOTE = re.compile(r"[\w.\-]+@[\w.\-]+:[/\w]")  # user@host:path
 class Meaning:
     """What a line is, in full words. `canonical` is what is sent; `json_line` the same asking for JSON, "" if unknown.
 
+    `typed` is the line before its argument words were spelled out, "" where none was: refusals are held against both.
     `why` and `hint` are what whoever may not use this class is told. `url`: it names one, so the device would connect.
     """
 
@@ -50,6 +51,7 @@ class Meaning:
     why: str = ""
     hint: str = ""
     url: bool = False
+    typed: str = ""
 
 
 def read(profile: Profile, command: str) -> Meaning:
@@ -151,11 +153,14 @@ def _verb_line(known: Grammar, text: str) -> Meaning:
         why = "without arguments it is a dialogue" if not arguments else "not in this form"
         raise denied(text, f"{verb}: {why}", profile.advice.get(verb, ""))
     command = f"{verb} {arguments}" if arguments else verb
-    canonical = " | ".join((command, *(_pipe(known, text, pipe) for pipe in pipes)))
-    forms = (*_unquoted(command), canonical)
-    if _matches(known.denied, *forms) or _matches(known.refuse, *forms):
-        raise denied(text, f"{verb} reads by name, but this form writes, runs or fetches something")
-    kind = _raised(known, kind, *forms)
+    piped = [_pipe(known, text, pipe) for pipe in pipes]
+    canonical, judged = _judged(known, verb, kind, command, piped)
+    typed = ""
+    if kind in READS and (full := _in_full(known, command)) != command:
+        in_full, other = _judged(known, verb, kind, full, piped)
+        if other == judged:  # else two readings: it stays as typed
+            canonical, typed = in_full, canonical
+    kind = judged
     append = profile.json_output.append
     at_once = _matches(known.json, canonical)
     return Meaning(
@@ -169,7 +174,23 @@ def _verb_line(known: Grammar, text: str) -> Meaning:
         text_first=not at_once,
         why=f"{verb!r} is no read command on {profile.name}" + (f" (class {kind})" if kind not in READS else ""),
         hint=profile.advice.get(verb, "") or ("" if kind in READS else _allowed(known)),
+        typed=typed,
     )
+
+
+def _judged(known: Grammar, verb: str, kind: CommandClass, command: str, pipes: list[str]) -> tuple[str, CommandClass]:
+    """The whole line and its class; CommandDenied where the tables of lines refuse it."""
+    line = " | ".join((command, *pipes)) if pipes else command
+    forms = (*_unquoted(command), line)
+    if _matches(known.denied, *forms) or _matches(known.refuse, *forms):
+        raise denied(line, f"{verb} reads by name, but this form writes, runs or fetches something")
+    return line, _raised(known, kind, *forms)
+
+
+def _in_full(known: Grammar, command: str) -> str:
+    words = command.split(" ")
+    full = known.places.spelled(words)
+    return command if full is words else " ".join(full)
 
 
 def _raised(known: Grammar, kind: CommandClass, *forms: str) -> CommandClass:
@@ -356,9 +377,11 @@ def _inner(known: Grammar, text: str, argv: list[str], profile: Profile) -> Mean
     if len(argv) != 3 or argv[1] != "-c":
         raise denied(text, f"only `{argv[0]} -c '...'` with one command", known.profile.advice.get(argv[0], ""))
     within = read(profile, argv[2])
-    line, asking = (shlex.join([argv[0], "-c", part]) if part else "" for part in (within.canonical, within.json_line))
+    line, asking, typed = (
+        shlex.join([argv[0], "-c", part]) if part else "" for part in (within.canonical, within.json_line, within.typed)
+    )
     rule = f"{argv[0]} -c: {within.rule}"
-    return replace(within, canonical=line, rule=rule, json_line=asking)
+    return replace(within, canonical=line, rule=rule, json_line=asking, typed=typed)
 
 
 def _allowed(known: Grammar, word: str = "") -> str:

@@ -216,6 +216,8 @@ class Terms:
         if not self.never.entries and not self.denied.entries:
             return None
         forms = refusable(profile, meaning.canonical)
+        if meaning.typed:
+            forms = (*forms, *refusable(profile, meaning.typed))
         if entry := self.never.find(forms):
             return Verdict(False, f"{entry.place} denies {entry.text!r}, always", entry.place, _OTHER_WORDS)
         if entry := self.denied.find(forms):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
+from netssh_mcp.guard.spelling import Place, places
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.model import CLASSES, CommandClass
 
@@ -39,6 +40,7 @@ class Grammar:
     whole: tuple[tuple[CommandClass, re.Pattern[str]], ...]  # argv or lines
     forms: Mapping[str, re.Pattern[str]]
     pipe_args: Mapping[str, re.Pattern[str]]
+    places: Place  # full argument words
 
 
 @lru_cache(maxsize=256)
@@ -62,6 +64,7 @@ def tables(profile: Profile) -> Grammar:
         whole=_whole(profile),
         forms={verb: re.compile(form) for known, form in profile.forms.items() for verb in _in_menus(profile, known)},
         pipe_args={word: re.compile(pattern) for word, pattern in profile.pipes.args.items()},
+        places=places(profile),
     )
 
 

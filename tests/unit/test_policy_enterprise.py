@@ -11,7 +11,7 @@ from tests.unit.test_policy import PROFILES, _decide
 @pytest.mark.parametrize(
     ("platform", "typed", "sent"),
     [
-        ("fortinet", "get sys status", "get sys status"),
+        ("fortinet", "get sys status", "get system status"),
         ("fortinet", "exec ping 192.0.2.1", "execute ping 192.0.2.1"),
         ("fortinet", "exe traceroute 192.0.2.1", "execute traceroute 192.0.2.1"),
         ("fortinet", "diag sys ha status", "diagnose sys ha status"),
@@ -31,9 +31,9 @@ from tests.unit.test_policy import PROFILES, _decide
         ),
         ("paloalto_panos", "req lic info", "request license info"),
         ("paloalto_panos", "tail lines 100 mp-log ms.log", "tail lines 100 mp-log ms.log"),
-        ("aruba_aoscx", "sh int br | inc up", "show int br | include up"),
+        ("aruba_aoscx", "sh int br | inc up", "show interface br | include up"),
         ("aruba_aoscx", "ping 192.0.2.1 vrf mgmt repetitions 3", "ping 192.0.2.1 vrf mgmt repetitions 3"),
-        ("hp_comware", "dis int brief | inc UP", "display int brief | include UP"),
+        ("hp_comware", "dis int brief | inc UP", "display interface brief | include UP"),
         ("hp_comware", "ping -c 3 -vpn-instance MGMT 192.0.2.1", "ping -c 3 -vpn-instance MGMT 192.0.2.1"),
         ("dell_os10", "show interface status | grep up", "show interface status | grep up"),
         ("dell_os10", "ping vrf management -c 3 192.0.2.1", "ping vrf management -c 3 192.0.2.1"),

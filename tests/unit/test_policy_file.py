@@ -269,11 +269,24 @@ def test_rules_come_together_as_the_precedence_table_says(
 
 
 def test_an_allowed_command_must_be_spelled_in_full_and_the_refusal_says_how(tmp_path: Path) -> None:
-    wall = _wall(tmp_path, "  - {classes: [], allow: [show interfaces]}")
+    wall = _wall(tmp_path, "  - {classes: [], allow: [show interfaces status]}")
     with pytest.raises(CommandDenied) as refusal:
-        _decide(wall, "r1", "show int")
-    assert "show interfaces" in refusal.value.hint
+        _decide(wall, "r1", "show int st")  # or `show interfaces stats`
+    assert "show interfaces status" in refusal.value.hint
     assert "policy.yaml:4" in refusal.value.hint
+
+
+def test_an_allowed_command_is_also_one_that_is_spelled_out_beyond_doubt(tmp_path: Path) -> None:
+    wall = _wall(tmp_path, "  - {classes: [], allow: [show interfaces status]}")
+    assert _decide(wall, "r1", "sh int status").command == "show interfaces status"
+    assert not _allowed(wall, "r1", "sh int trunk")
+
+
+def test_a_refusal_is_held_against_what_was_typed_too(tmp_path: Path) -> None:
+    """The made-up word is none that `int` is spelled out as, and still an abbreviation of it was typed."""
+    wall = _wall(tmp_path, "  - {deny: [show intelligence]}")
+    assert not _allowed(wall, "r1", "sh int")
+    assert _allowed(wall, "r1", "sh interfaces")
 
 
 @pytest.mark.parametrize("rules", ["  - {classes: [read, change, config, shell]}", "  - {allow: [reload, configure]}"])
