@@ -57,6 +57,8 @@ def run(arguments: list[str]) -> int:
         return command(args)
     except NetsshError as error:
         print(f"netssh-mcp: {error}", file=sys.stderr)
+        if error.line:
+            print(f"the device: {error.facts()['line']}", file=sys.stderr)
         if error.hint:
             print(error.hint, file=sys.stderr)
         return USAGE

@@ -143,7 +143,7 @@ class RuleFile(_Strict):
     @classmethod
     def _no_empty_keys(cls, content: object) -> object:
         if isinstance(content, dict) and (empty := [str(key) for key, value in content.items() if value is None]):
-            raise ValueError(f"{empty[0]} has no value; give it one, or leave the key out")
+            raise ValueError(f"{empty[0]} has no value; give it one, or leave it out")
         return content
 
     @model_validator(mode="after")

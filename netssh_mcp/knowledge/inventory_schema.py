@@ -240,7 +240,7 @@ def explained(error: Mapping[str, Any], model: type[BaseModel]) -> str:
         allowed = re.findall(r"'(.+?)'", error["ctx"]["expected"])
         must = f"{must}; {did_you_mean(value, allowed)}"
     elif value is None:
-        must = f"has no value; it {must}, or leave the key out"
+        must = f"has no value; it {must}, or leave it out"
     return must
 
 

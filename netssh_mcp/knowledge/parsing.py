@@ -159,9 +159,9 @@ def _json(text: str) -> Parsed:
         data = json.loads(text, parse_constant=_no_constant)
         if "\\" in text or not text.isascii():  # only so can a string have a hidden character in it
             data = visible_all(data)
-    except json.JSONDecodeError as exc:
-        found = repr(text[exc.pos : exc.pos + 40]) if text.strip() else "no text at all"
-        return _raw(f"not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}: {found}")
+    except json.JSONDecodeError as exc:  # its text may quote a character of the device's
+        empty = "" if text.strip() else ": no text at all"
+        return _raw(f"not JSON: {exc.msg.split(':')[0]} at line {exc.lineno}, column {exc.colno}{empty}")
     except (ValueError, RecursionError) as exc:  # NaN; an integer of thousands of digits; nesting without end
         return _raw(f"not JSON: {exc}")
     return Parsed(None, data, "json")
@@ -194,7 +194,7 @@ def query_rows(table_or_data: object, query: str) -> object:
     take seconds on a long output: not for an event loop.
     """
     import jmespath  # noqa: PLC0415
-    from jmespath.exceptions import JMESPathError  # noqa: PLC0415
+    from jmespath.exceptions import JMESPathError, JMESPathTypeError  # noqa: PLC0415
 
     if len(query) > _LONGEST_QUERY:
         raise InputError(
@@ -205,6 +205,12 @@ def query_rows(table_or_data: object, query: str) -> object:
         meaning = jmespath.compile(query)
         _check_growth(growth(meaning.parsed).peak, None if table_or_data is _NOTHING else rows)
         return None if table_or_data is _NOTHING else meaning.search(rows)
+    except JMESPathTypeError as exc:  # its text quotes the data
+        types = " or ".join(exc.expected_types)
+        raise InputError(
+            f"query {query!r}: {exc.function_name}() takes {types} and was given {exc.actual_type}",
+            hint=_hint(table_or_data),
+        ) from exc
     except (JMESPathError, ValueError, RecursionError) as exc:
         at = getattr(exc, "lex_position", None)
         where = f" at position {at}" if at is not None else ""

@@ -144,7 +144,10 @@ class TemplateFolder:
             try:
                 records = fsm.ParseText(text)
             except Error as exc:
-                raise TemplateFailed(f"template {name} did not accept the text: {exc}") from exc
+                said, _, line = str(exc).partition(" Input Line: ")  # what follows is the device's, and not repeated
+                at = next((n for n, each in enumerate(text.splitlines(), 1) if line in (each, f"{each}.")), 0)
+                where = f" at line {at} of the text" if at else ""
+                raise TemplateFailed(f"template {name} did not accept the text: {said.rstrip('.')}{where}") from exc
             columns = list(fsm.header)
             return Rows(columns, [[_text(v) for v in r] for r in records], frozenset(fsm.GetValuesByAttrib("Key")))
 

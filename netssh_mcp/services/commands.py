@@ -220,7 +220,7 @@ class Commands:
             except (ConnectError, PromptNotFound) as again:
                 # What the first session gave is all there is, and why it ended is what the reader needs.
                 lost.message += f"; the retry on a new session failed too: {again.message}"
-                lost.hint = again.hint or lost.hint
+                lost.hint, lost.line = again.hint or lost.hint, again.line or lost.line
                 raise lost from again
 
     def _granted(self, inventory: Inventory, row: Row, ask: Ask) -> Grant:

@@ -79,7 +79,7 @@ class Devices:
         ]
 
     def _sessions(self, names: set[str]) -> Sheet:
-        columns = ["session", "device", "user", "platform", "state", "prompt", "mode", "up", "idle", "commands", "last"]
+        columns = ["session", "device", "user", "platform", "state", "mode", "up", "idle", "commands", "last"]
         columns.append("via")  # the jump hosts on the way, in hop order
         now = time.monotonic()
         rows = _cells()
@@ -95,7 +95,6 @@ class Devices:
                     session.device.username,
                     session.device.platform,
                     state,
-                    connection.prompt.line,
                     connection.mode,
                     round(now - session.opened_at, 1),
                     0.0 if busy else round(now - session.used_at, 1),

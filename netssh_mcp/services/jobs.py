@@ -56,12 +56,12 @@ class Row:
             return "done"
         if not self.running:
             return "queued"
-        return "waiting" if self.turn.waiting else "running"
+        return "waiting" if self.turn.waiting and not self.turn.cancelled else "running"
 
     @property
     def question(self) -> str:
         """What the device asks, as it may be shown."""
-        return self.partial.line(self.turn.question[-200:])
+        return self.partial.line(self.turn.question)[-200:]  # cut last: half a secret would be no known one
 
     @property
     def partial(self) -> Partial:
@@ -256,8 +256,9 @@ def _pager_key(row: Row, text: str) -> str:
     """In this read-only toolset a page prompt may be answered, and nothing else."""
     if row.turn.waiting != "pager":
         raise PolicyError(
-            f"the device asks {row.question.strip()[-80:]!r} ({row.turn.waiting}); answering that is not reading",
+            f"the device asks for something else than a page ({row.turn.waiting}); answering that is not reading",
             device=row.device.name,
+            line=row.question.strip(),
             hint="job(action='cancel') interrupts the command.",
         )
     keys = {"": "\n", "\n": "\n", "enter": "\n", " ": row.profile.pager.next, "space": row.profile.pager.next}

@@ -22,6 +22,7 @@ from netssh_mcp.model import Reply
 T = TypeVar("T")
 
 _INLINE = 20_000  # characters that are redacted in a millisecond or two, without another thread
+_LINE = 400  # characters of the device's own line; cut last, since half a secret would be no known one
 _BEFORE = 16_000  # characters before a running command's new text, so that a section or a key is seen as one
 
 
@@ -70,7 +71,8 @@ class Shown:
         if isinstance(shown, CommandFailed):
             shown.stderr = counter.text(shown.stderr)
         told = counter.count
-        shown.message, shown.hint, shown.line = map(counter.text, (error.message, error.hint, error.line))
+        shown.message, shown.hint, line = map(counter.text, (error.message, error.hint, error.line))
+        shown.line = line if len(line) <= _LINE else f"{line[: _LINE // 2]} [...] {line[-_LINE // 2 :]}"
         return shown, told if error.partial else counter.count  # they quote what is counted already
 
 

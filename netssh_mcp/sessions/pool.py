@@ -268,6 +268,7 @@ class Pool:
         raise AuthenticationFailed(
             f"not tried again: {error.message}",
             device=account.device.name,
+            line=error.line,
             hint="The device refused these credentials once. Correct them in the inventory or where it refers to (that "
             f"lifts this at once), or wait {max(1, round(left / 60))} min; trying on would lock the account.",
         )

@@ -156,7 +156,7 @@ class Session:
 def _checked(grant: Grant, reply: Reply) -> Reply:
     if line := refusal(grant.profile, reply.output):
         rejected = CommandRejected(
-            f"the device refused {grant.line!r}: {line}",
+            f"the device refused {grant.line!r}",
             device=grant.device.name,
             line=line,
             partial=reply.output,

@@ -13,14 +13,16 @@ from typing import Any
 
 WIDEST = 40  # characters; a longer cell shifts its own line instead of padding every other
 
+_QUOTED = ("command", "canonical")
 _EFFECTS = {
     "none": "nothing on the device changed",
     "possible": "the device may have acted on it",
     "done": "the change is on the device",
 }
-_OURS = {  # single-line strings that we write ourselves; any other stands quoted
+_OURS = {  # strings that we or the operator write; `command` is the caller's; any other is a device's
     *("view", "state", "action", "status", "device", "platform", "job_id", "output_id", "next", "problem", "note"),
     *("parsed_by", "parse_note", "framing", "hint", "message", "kind", "effect", "created", "started", "expires"),
+    *("unit", "cut", "waiting_for", "command", "verdict", "rule", "canonical", "class", "why"),
 }
 
 
@@ -136,23 +138,24 @@ def _content(row: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _fields(result: Mapping[str, Any]) -> list[str]:
-    """Scalars as `name: value`, then the long things; what is empty says nothing."""
+    """Scalars as `name: value`, then the long things and all that is a device's; what is empty says nothing."""
     columns, rows = result.get("columns"), result.get("rows")
     is_table = isinstance(columns, list) and isinstance(rows, list)
     rest = {key: value for key, value in result.items() if not (is_table and key in {"columns", "rows"})}
-    short = [f"{key}: {_scalar(key, value)}" for key, value in rest.items() if _is_short(value)]
-    long = [part for key, value in rest.items() if not _is_short(value) for part in _long(key, value)]
+    short = [f"{key}: {_scalar(key, value)}" for key, value in rest.items() if _is_short(key, value)]
+    long = [part for key, value in rest.items() if not _is_short(key, value) for part in _long(key, value)]
     if columns is not None and rows is not None and is_table:  # ours: the inventory, platforms, sessions, jobs
         long.append(table(columns, rows))
     return short + long
 
 
-def _is_short(value: object) -> bool:
-    return isinstance(value, bool | int | float) or (isinstance(value, str) and bool(value) and "\n" not in value)
+def _is_short(key: str, value: object) -> bool:
+    return isinstance(value, bool | int | float) or (isinstance(value, str) and bool(value) and key in _OURS)
 
 
 def _scalar(key: str, value: object) -> str:
-    return value if isinstance(value, str) and key in _OURS else compact(value)
+    """Lines of ours stand indented, so that none can be taken for another field; commands are quoted."""
+    return value.replace("\n", "\n  ") if isinstance(value, str) and key not in _QUOTED else compact(value)
 
 
 def _long(key: str, value: Any) -> Iterable[str]:  # noqa: ANN401  # JSON

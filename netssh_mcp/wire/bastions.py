@@ -289,20 +289,23 @@ def _refused(hop: Device, device: Device, error: paramiko.ChannelException) -> U
     where, said = f"{device.hostname}:{device.port}", plain(error.text)
     if error.code == _FAILED:
         return ForwardingRefused(
-            f"the jump host {hop.name} cannot connect to {where} ({said})",
+            f"the jump host {hop.name} cannot connect to {where}",
             device=device.name,
+            line=said,
             hint=f"Check that the device is up, and that its name, port and route are right as seen from {hop.name}.",
         )
     if error.code == _SHORTAGE:
         return ForwardingRefused(
-            f"the jump host {hop.name} has no room for a connection to {where} ({said})",
+            f"the jump host {hop.name} has no room for a connection to {where}",
             device=device.name,
+            line=said,
             hint=f"Ask fewer devices behind {hop.name} at once, or raise its limits.",
         )
     can = "does not forward connections" if error.code == _UNKNOWN_TYPE else "refuses to forward"
     return ForwardingRefused(
-        f"the jump host {hop.name} {can} to {where} ({said})",
+        f"the jump host {hop.name} {can} to {where}",
         device=device.name,
+        line=said,
         retryable=False,
         hint=f"Allow it for this user in {hop.name}'s sshd_config: AllowTcpForwarding yes (or local), and PermitOpen "
         "if it is set there. On a host that is no sshd, use another jump host.",

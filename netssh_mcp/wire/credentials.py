@@ -16,6 +16,7 @@ from netssh_mcp.wire.keys import MOST_KEYS, Unusable, agent_keys, file_keys
 
 _METHODS = ("publickey", "password", "keyboard-interactive", "hostbased", "none")
 _GSSAPI = re.compile(r"gssapi-(?:with-mic|keyex)")
+_DENIED = "Authentication failed."  # Paramiko's own words for a plain refusal
 _LONGEST_WORDS = 200  # characters of an error of Paramiko's, which may quote the peer
 _LONGEST_QUESTION = 80
 _MOST_QUESTIONS = 4
@@ -52,7 +53,8 @@ class _Outcome:
 
     tried: list[str] = field(default_factory=list)
     entered: bool = False
-    refused: str = ""
+    refused: str = ""  # in our words
+    said: str = ""  # in the device's
     weighed: bool = False  # the device looked at a credential, and did not only refuse the method
     silent: bool = False
 
@@ -63,7 +65,9 @@ class _Outcome:
         elif "timeout" in str(error).lower():
             self.silent = True
         else:
-            self.refused, self.weighed = plain(str(error)), True
+            self.weighed, self.refused = True, "permission denied"
+            text = plain(str(error))
+            self.said = "" if text == _DENIED else text
 
 
 def authenticate(
@@ -101,6 +105,7 @@ def authenticate(
             f"login as {device.username!r} refused ({', '.join(outcome.tried)}: "
             f"{outcome.refused or 'permission denied'})",
             device=device.name,
+            line=outcome.said,
             hint="Check this host's username and credential references. Each was tried once, and none is tried again "
             "for a while, so that no account gets locked.",
         )
@@ -126,6 +131,7 @@ def none_taken(refused: Sequence[AuthenticationFailed]) -> AuthenticationFailed:
     return kind(
         f"none of {len(refused)} credential sets was taken: {'; '.join(error.message for error in refused)}",
         device=refused[0].device,
+        line="; ".join(dict.fromkeys(error.line for error in refused if error.line)),
         hint=hint,
     )
 
@@ -202,8 +208,9 @@ def _interactive(device: Device, transport: paramiko.Transport, secret: str, out
         remaining = transport.auth_interactive(device.username, answer)
     except paramiko.AuthenticationException as error:
         outcome.note(error)
-        if len(asked) > 1 or not answered:
-            outcome.refused += f"; it asked {_questions(asked, secret)}" if asked else ""
+        if asked and (len(asked) > 1 or not answered):
+            outcome.refused += "; it asked for something else"
+            outcome.said = f"it asked {_questions(asked, secret)}"
         outcome.weighed = outcome.weighed and answered
     else:
         outcome.entered = not remaining

@@ -160,7 +160,7 @@ def _mismatch(device: Device, transport: Handshake) -> AlgorithmMismatch:
     missing = [kind for kind in _KINDS if not set(ours[kind]) & set(theirs[kind])]
     old = LegacyHandshake.everything()
     only_dss = "server_key_algo_list" in missing and set(theirs["server_key_algo_list"]) <= {"ssh-dss"}
-    said = "; ".join(f"{_KINDS[kind]}: it offers {_quoted(theirs[kind])}" for kind in missing) or "by direction"
+    kinds = ", ".join(_KINDS[kind] for kind in missing) or "by direction"
     if only_dss:
         hint = (
             "Its only host key is ssh-dss (DSA), which SSH libraries no longer implement; `legacy: true` does not "
@@ -174,7 +174,10 @@ def _mismatch(device: Device, transport: Handshake) -> AlgorithmMismatch:
     else:
         hint = "Enable one that this server offers on the device, or upgrade it."
     return AlgorithmMismatch(
-        f"{device.hostname}:{device.port} and this server share no algorithm ({said})", device=device.name, hint=hint
+        f"{device.hostname}:{device.port} and this server share no algorithm ({kinds})",
+        device=device.name,
+        line="; ".join(f"{_KINDS[kind]}: {_quoted(theirs[kind])}" for kind in missing),
+        hint=hint,
     )
 
 

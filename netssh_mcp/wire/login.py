@@ -39,6 +39,7 @@ class _Answer:
 
     line: str
     why: str = ""
+    said: str = ""
     password: bool = False
     typed: bool = False
 
@@ -135,8 +136,9 @@ class Login:
         if self.turn.cancelled:
             return PromptNotFound("the login was cancelled", device=self.device.name, effect="none", hint="Ask again.")
         return PromptNotFound(
-            f"logged in, but no prompt came; the last line was {last_line(text)[-80:]!r}",
+            "logged in, but no prompt came",
             device=self.device.name,
+            line=last_line(text),
             effect="none",
             partial=text,
             hint="Check the platform in the inventory, and whether the login asks a question.",
@@ -217,6 +219,7 @@ class Login:
             raise AuthenticationFailed(
                 f"logged in, but the device did not grant enable mode{answer.why}",
                 device=self.device.name,
+                line=answer.said,
                 hint="Check this host's `enable` reference; it is tried once. Without it, exec mode is used.",
             )
 
@@ -242,7 +245,7 @@ class Login:
                     return _Answer(line, password=True)
                 if quiet >= _NO_MORE:
                     self.reader.write(INTERRUPT)
-                    return _Answer("", f": it answered {line[-80:]!r}, which is no request for the enable secret")
+                    return _Answer("", ": its answer is no request for the enable secret", said=line)
                 settled = _PASSWORD_LINE.fullmatch(line) and self._nothing_else(lines[:-1]) and quiet < self._settle
                 due = min(due, (self._settle if settled else _NO_MORE) - quiet)
             self.reader.wait(max(due, 0.001))
@@ -307,8 +310,9 @@ class Login:
         except PromptNotFound as error:
             partial = self._hidden(error.partial)
             raise PromptNotFound(
-                f"no prompt could be proven behind the enable secret; the last line was {last_line(partial)[-80:]!r}",
+                "no prompt could be proven behind the enable secret",
                 device=self.device.name,
+                line=last_line(partial),
                 effect="none",
                 partial=partial,
                 hint="Log in by hand and see how the device answers `enable`; it was tried once.",

@@ -146,7 +146,6 @@ class NetworkConnection:
         partial = exchange.partial()
         waiting = exchange.waiting
         stopped = self._stop(at_pager=waiting == "pager", drain=_DRAIN if error is OutputTooLarge else _STOP / 2)
-        asked = f" The device was asking: {exchange.question.strip()[-120:]!r}." if waiting else ""
         if stopped:
             after = "it was interrupted and the prompt is back"
             hint = "Raise `timeout`, or narrow the command."
@@ -154,8 +153,9 @@ class NetworkConnection:
             after = "the interrupt was not answered and the session was closed; the command may still be running"
             hint = "Check the device before repeating it; raise `timeout` if the command is slow."
         return error(
-            f"{reason} after {exchange.line!r}; {after}.{asked}",
+            f"{reason} after {exchange.line!r}{'; the device was asking' if waiting else ''}; {after}",
             device=self.device.name,
+            line=exchange.question.strip() if waiting else "",
             hint=hint,
             partial=partial,
             effect="none" if stopped and error is not CommandTimeout else None,

@@ -16,12 +16,13 @@ from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.wire.bastions import IDLE, Bastions
 from netssh_mcp.wire.breaker import Breaker
+from netssh_mcp.wire.credentials import plain
 from netssh_mcp.wire.dial import Allowed, anywhere
 from netssh_mcp.wire.forget import forget_locals
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.linux import LinuxConnection
 from netssh_mcp.wire.network import NetworkConnection
-from netssh_mcp.wire.transport import Link, connect
+from netssh_mcp.wire.transport import Link, connect, said
 from netssh_mcp.wire.turn import Connection, Turn
 
 # Paramiko reports from its own threads, with tracebacks; what matters of it comes back as our errors.
@@ -98,6 +99,7 @@ def _translated(device: Device) -> Iterator[None]:
         raise Unreachable(
             f"logged in, but the session ended at once: {error.message}",
             device=device.name,
+            line=error.line,
             partial=error.partial,
             hint="Its sessions may all be in use, or this user may have no shell there.",
         ) from error
@@ -105,8 +107,9 @@ def _translated(device: Device) -> Iterator[None]:
         raise
     except paramiko.ChannelException as error:
         raise Unreachable(
-            f"logged in, but the device refused a shell ({error.text})",
+            "logged in, but the device refused a shell",
             device=device.name,
+            line=plain(error.text),
             hint="Its sessions may all be in use: lower `max_sessions`, or close some there.",
         ) from error
     except paramiko.AuthenticationException as error:  # Netmiko's, of a login dialogue inside the shell
@@ -117,22 +120,24 @@ def _translated(device: Device) -> Iterator[None]:
         ) from error
     except (ReadTimeout, NetmikoBaseException, ValueError) as error:
         raise PromptNotFound(
-            f"the session could not be prepared ({_first_line(error)})",
+            f"the session could not be prepared ({type(error).__name__})",
             device=device.name,
             effect="none",
+            line=said(error),
             hint="Check the platform in the inventory; the device did not answer as that platform does.",
         ) from error
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise Unreachable(
-            f"logged in, but no shell was opened ({_first_line(error)})",
+            f"logged in, but no shell was opened ({_kind(error)})",
             device=device.name,
+            line=said(error),
             hint="Check that this user may open a shell on the device.",
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0][:200]}" if text else type(error).__name__
+def _kind(error: Exception) -> str:
+    text = plain(str(error)) if isinstance(error, OSError) else ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def warm() -> None:

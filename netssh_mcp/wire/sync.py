@@ -111,8 +111,9 @@ def _settled_prompt(reader: Reader, profile: Profile, deadline: float, turn: Tur
 def _not_found(reader: Reader, raw: bytes | bytearray, reason: str) -> PromptNotFound:
     partial = clean(bytes(raw[-4096:]))
     return PromptNotFound(
-        f"{reason}; the last line seen was {last_line(partial)[-80:]!r}",
+        reason,
         device=reader.device,
+        line=last_line(partial),
         partial=partial,
         hint="Check the platform in the inventory, and whether the login lands in a menu or asks a question.",
     )

@@ -246,8 +246,9 @@ def _translated(device: Device, link: Link) -> Iterator[None]:
         raise
     except IncompatiblePeer as error:
         raise AlgorithmMismatch(
-            f"{where} and this server do not speak the same SSH ({plain(str(error))})",
+            f"{where} and this server do not speak the same SSH",
             device=device.name,
+            line=plain(str(error)),
             hint="SSH 2 is needed: enable it on the device (`ip ssh version 2` on Cisco IOS), or upgrade it.",
         ) from error
     except socket.gaierror as error:
@@ -270,11 +271,13 @@ def _translated(device: Device, link: Link) -> Iterator[None]:
             raise Unreachable(
                 f"no SSH session with {where} through the ProxyCommand: {link.processes[0].ended() or _reason(error)}",
                 device=device.name,
+                line=said(error),
                 hint="Run `ssh -v` with the same ssh_config by hand: it shows what the program says.",
             ) from error
         raise Unreachable(
             f"no SSH session with {where}: {_reason(error)}",
             device=device.name,
+            line=said(error),
             hint="Check that the device is up and that its SSH port is reachable from here; raise `connect_timeout` "
             "if it is slow.",
         ) from error
@@ -289,4 +292,12 @@ def _reason(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, EOFError):
         return "the device closed the connection during the login"
-    return plain(str(error)) or type(error).__name__
+    if isinstance(error, OSError):
+        return plain(str(error)) or type(error).__name__
+    return f"it does not speak SSH as agreed ({type(error).__name__})"
+
+
+def said(error: BaseException) -> str:
+    """The text of Paramiko's or Netmiko's error, which may quote the peer; the system's own says nothing of it."""
+    ours = isinstance(error, (OSError, EOFError)) or "timeout" in str(error).lower()
+    return "" if ours else plain(str(error).strip().split("\n")[0])

@@ -76,7 +76,7 @@ def test_an_old_device_is_reached_with_legacy_and_refused_without(profile: str, 
             await bench.run()
         assert "legacy: true" in caught.value.hint
         wanted = PROFILES[profile]
-        assert any(name in str(caught.value) for name in (*wanted.kex, *wanted.ciphers, *wanted.macs, *wanted.host_key))
+        assert any(name in caught.value.line for name in (*wanted.kex, *wanted.ciphers, *wanted.macs, *wanted.host_key))
         assert bench.device().logins == 1
         await bench.pool.aclose()
 
@@ -86,8 +86,9 @@ def test_an_old_device_is_reached_with_legacy_and_refused_without(profile: str, 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_a_dsa_key_is_refused_and_nobody_is_sent_to_legacy(legacy: bool, tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
-        with pytest.raises(AlgorithmMismatch, match="host key: it offers ssh-dss") as caught:
+        with pytest.raises(AlgorithmMismatch, match=r"no algorithm \(host key") as caught:
             await bench.run()
+        assert caught.value.line == "host key: ssh-dss"
         assert "Generate an RSA key" in caught.value.hint
         assert "set `legacy: true`" not in caught.value.hint
 
@@ -97,8 +98,9 @@ def test_a_dsa_key_is_refused_and_nobody_is_sent_to_legacy(legacy: bool, tmp_pat
 @pytest.mark.parametrize("macs", [("hmac-md5",), ("hmac-sha1-96",), ("hmac-md5-96",)])
 def test_md5_and_cut_macs_are_refused_even_with_legacy(macs: tuple[str, ...], tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
-        with pytest.raises(AlgorithmMismatch, match=f"MAC: it offers {macs[0]}") as caught:
+        with pytest.raises(AlgorithmMismatch, match=r"no algorithm \(MAC") as caught:
             await bench.run()
+        assert caught.value.line == f"MAC: {macs[0]}"
         assert "legacy: true" not in caught.value.hint
 
     on([spec("r1", Algorithms(macs=macs))], tmp_path, work, r1={"legacy": True})

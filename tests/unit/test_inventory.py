@@ -275,7 +275,7 @@ def test_a_thousand_hosts_load_and_the_platforms_are_asked_once(write: Write) ->
         ("port: true", "r1.port: must be a whole number"),
         ("port: 0", "r1.port: must be greater than or equal to 1"),
         ("port: 65536", "must be less than or equal to 65535"),
-        ("port:", "r1.port: has no value; it must be a whole number, or leave the key out"),
+        ("port:", "r1.port: has no value; it must be a whole number, or leave it out"),
         ("timeout: fast", "r1.timeout: must be a number"),
         ("timeout: 0", "must be greater than 0"),
         ("timeout: .nan", "must be a number"),
@@ -543,7 +543,8 @@ def test_the_list_has_a_row_per_selected_device_and_names_references_only() -> N
     assert rows[0]["login"] == "password env:JUNOS_PASSWORD"
     assert rows[0]["jump"] == "bastion"
     assert rows[1]["login"].startswith(
-        "key file id_ed25519, key file id_rsa, certificate id_ed25519-ca.pub, password env:NETSSH_PASSWORD, sudo cmd:pass"
+        "key file id_ed25519, key file id_rsa, certificate id_ed25519-ca.pub, password env:NETSSH_PASSWORD, "
+        "sudo cmd:pass"
     )
     assert all(tuple(row) == COLUMNS for row in rows)
     assert len(list_rows(inventory)) == len(inventory.devices)

@@ -29,7 +29,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 def texts(tree: ast.Module, source: str) -> Iterator[tuple[int, str]]:
     """Line and text of each literal of two words and more, but docstrings and regexes; placeholders are filled."""
     nodes = list(ast.walk(tree))
-    skipped = {id(node.body[0].value) for node in nodes if isinstance(node, DOCUMENTED) and _documented(node)}
+    skipped = {id(each) for node in nodes if isinstance(node, DOCUMENTED) for each in ast.walk(_docstring(node))}
     skipped |= {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in ast.walk(node)} - {
         id(node) for node in nodes if isinstance(node, ast.JoinedStr)
     }
@@ -44,8 +44,8 @@ def texts(tree: ast.Module, source: str) -> Iterator[tuple[int, str]]:
                 yield node.lineno, text
 
 
-def _documented(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    return bool(node.body) and isinstance(node.body[0], ast.Expr)
+def _docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+    return node.body[0] if node.body and isinstance(node.body[0], ast.Expr) else ast.Pass()
 
 
 def _filled(node: ast.Constant | ast.JoinedStr, filler: str) -> str:
@@ -58,7 +58,7 @@ def _filled(node: ast.Constant | ast.JoinedStr, filler: str) -> str:
 @lru_cache(maxsize=1)
 def everything() -> dict[str, str]:
     """`file:line (filler)` -> text."""
-    found = {}
+    found: dict[str, str] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         where = path.relative_to(PACKAGE)
         if where.parts[0] not in OTHERS:

@@ -134,7 +134,8 @@ def test_text_that_the_template_refuses_is_raw_and_says_why(parsers: Parsers) ->
     parsed = parsers.parse(Profile(name="frr"), "show version", "Segmentation fault", "textfsm")
     assert (parsed.table, parsed.parsed_by) == (None, "raw")
     assert "frr_show_version.textfsm did not accept the text" in parsed.note
-    assert "Segmentation fault" in parsed.note
+    assert parsed.note.endswith("at line 1 of the text")
+    assert "Segmentation" not in parsed.note
 
 
 def test_table_without_rows_stays_a_table_and_says_so_when_there_was_text(parsers: Parsers) -> None:
@@ -167,9 +168,9 @@ def test_device_json_is_data(parsers: Parsers) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('{"a": 1}\nr1#', "not JSON: Extra data at line 2, column 1: 'r1#'"),
+        ('{"a": 1}\nr1#', "not JSON: Extra data at line 2, column 1"),
         ('{"a": ', "not JSON: Expecting value at line 1, column 7"),
-        ("% Unknown command", "line 1, column 1: '% Unknown command'"),
+        ("% Unknown command", "line 1, column 1"),
         ("", "no text at all"),
         ('{"a": NaN}', "NaN is not a JSON value"),
         ("[" * 100_000, "not JSON: "),
@@ -180,6 +181,7 @@ def test_what_is_not_json_is_raw_with_the_position(parsers: Parsers, text: str, 
     parsed = parsers.parse(Profile(name="frr"), "show ip route json", text, "json")
     assert (parsed.table, parsed.data, parsed.parsed_by) == (None, None, "raw")
     assert why in parsed.note
+    assert not text.strip() or not any(word in parsed.note for word in ("r1#", "Unknown"))
 
 
 def user_folder(tmp_path: Path, index: str, **templates: str) -> Path:

@@ -73,9 +73,11 @@ def refusal(device: Device, folder: Path) -> str:
     keys = HostKeys("tofu", (), folder / "own")
     with pytest.raises(AuthenticationFailed) as caught:
         connect([device], keys, time.monotonic() + 20, Link(), Bastions(keys))
-    text = str(caught.value)
+    text, line = str(caught.value), caught.value.line
     assert text.isprintable()
-    return text
+    assert line.isprintable()
+    assert "well" not in text
+    return f"{text} | {line}"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_a_version_line_is_quoted_short_and_printable(tmp_path: Path) -> None:
         def serve() -> None:
             peer = listening.accept()[0]
             with peer:
-                peer.sendall(b"SSH-1.0-\x1b[2J\xe2\x80\xae all is well" + b"x" * 400 + b"\r\n")
+                peer.sendall(b"SSH-all_is_well\x1b[2J\xe2\x80\xae" + b"x" * 400 + b"-1.0\r\n")
                 peer.recv(1000)
 
         thread = threading.Thread(target=serve)
@@ -128,4 +130,7 @@ def test_a_version_line_is_quoted_short_and_printable(tmp_path: Path) -> None:
             connect([device], keys, time.monotonic() + 20, Link(), Bastions(keys))
         thread.join()
     assert str(caught.value).isprintable()
-    assert len(str(caught.value)) < 300
+    assert caught.value.line.isprintable()
+    assert "well" in caught.value.line
+    assert "well" not in str(caught.value)
+    assert len(str(caught.value) + caught.value.line) < 400
