@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from netssh_mcp.knowledge.argument_words import argument_words
 from netssh_mcp.knowledge.profiles import Profiles
 from netssh_mcp.knowledge.refusals import refusal
 from tests.devices.mcp_house import House, served
@@ -172,6 +173,23 @@ async def test_abbreviated_commands_are_structured_as_the_full_ones_are(house: H
         (row["parsed_by"], list(row.get("table") or row["data"])) for row in full
     ]
     assert all(row["command"].startswith("show ") for row in short)
+
+
+async def test_the_router_knows_every_word_that_arguments_are_spelled_out_as(house: House) -> None:
+    """Ends of lines may be missing: the list has the beginnings of commands too."""
+    lines = [_sample(line) for line in argument_words()["frr"]]
+    unknown = []
+    for start in range(0, len(lines), 10):
+        for row in (await house.show("r1", *lines[start : start + 10], parse="raw")).rows:
+            said = row["output"] if row["ok"] else json.dumps(row["error"])
+            if re.search("Unknown command|Ambiguous command|no matched command", said):
+                unknown.append(row["command"])
+    assert unknown == []
+
+
+def _sample(line: str) -> str:
+    value = "eth1" if "show interface" in line else "192.0.2.1"
+    return line.replace("[[", "").replace("]]", "").replace("<name>", "default").replace("<value>", value)
 
 
 async def test_every_json_form_of_the_profile_that_auto_uses_is_one_the_router_has(
