@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Result = dict[str, Any]  # JSON as services give it
 
 OK, FAILED, USAGE = 0, 1, 2
+INTERRUPTED = 130  # 128 and SIGINT, as shells say it
 _UNCUT = 1 << 30
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -62,6 +63,9 @@ def run(arguments: list[str]) -> int:
         if error.hint:
             print(error.hint, file=sys.stderr)
         return USAGE
+    except KeyboardInterrupt:
+        print("\nnetssh-mcp: interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 def parser() -> argparse.ArgumentParser:

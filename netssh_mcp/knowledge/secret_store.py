@@ -128,8 +128,13 @@ def command(action: str, words: Sequence[str], question: Callable[[str], str] | 
 
 def ask(name: str, question: Callable[[str], str]) -> str:
     """The value, typed twice and not shown. InputError when the two differ."""
-    first = question(f"The value of {name} (not shown): ")
-    same = question("Again: ") == first
+    first = ""
+    try:
+        first = question(f"The value of {name} (not shown): ")
+        same = question("Again: ") == first
+    except EOFError:
+        first = ""  # no frame keeps it
+        raise InputError("nothing was typed; nothing was stored", hint="Type one line, twice.") from None
     value, first = first if same else "", ""
     if not same:
         raise InputError("the two are not the same; nothing was stored", hint="Type it again.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
@@ -176,6 +177,41 @@ def test_on_a_terminal_nothing_is_echoed(tmp_path: Path) -> None:
     os.close(ours)
     assert b"c4n4ry" not in shown
     assert Secret.parse("stored:lab").reveal() == "c4n4ry"
+
+
+@pytest.mark.parametrize("before", [b"", b"c4n4ry\n"], ids=["first", "again"])
+@pytest.mark.parametrize(
+    ("key", "status", "said"),
+    [(b"\x04", 2, b"nothing was typed; nothing was stored"), (b"\x03", 130, b"interrupted")],
+    ids=["ctrl-d", "ctrl-c"],
+)
+def test_ctrl_d_and_ctrl_c_end_the_question_with_words(before: bytes, key: bytes, status: int, said: bytes) -> None:
+    ours, theirs = pty.openpty()
+    # Ctrl-C is a signal only on a terminal that controls its session.
+    program = "import fcntl, runpy, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); sys.argv[0] = 'netssh-mcp'; "
+    program += "runpy.run_module('netssh_mcp', run_name='__main__')"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "secret", "set", "lab"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    for question, answer in ((b"(not shown): ", before or key), (b"Again: ", key))[: 2 if before else 1]:
+        while question not in shown:
+            shown += os.read(ours, 4096)
+        os.write(ours, answer)
+    with contextlib.suppress(OSError):  # EIO: the other side is closed
+        while data := os.read(ours, 4096):
+            shown += data
+    assert process.wait(20) == status
+    os.close(ours)
+    assert said in shown
+    assert b"Traceback" not in shown
+    assert b"c4n4ry" not in shown
+    assert secret_store.places() == {}
 
 
 # -- Netmiko's encrypted values ------------------------------------------------------------------------------------
