@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from netssh_mcp.guard.secret_documents import apart
 from netssh_mcp.guard.secret_formats import MARK, NEEDLES, Span, blocks, decoded, documents, formats, pairs, strings
 from netssh_mcp.guard.secret_lines import Ancestors, CommandRules
 from netssh_mcp.guard.secret_tables import cells
@@ -96,11 +97,11 @@ class Redactor:
         return "".join([*parts, text[done:]]) if parts else text
 
     def _without_documents(self, text: str, *, linux: bool) -> str:
-        spans = [*documents(text, linux=linux), *cells(text)]
+        spans = [*documents(text, linux=linux), *cells(text), *apart(text)]
         return self._marked(text, _merged(text, spans), xml="</" in text) if spans else text
 
     def _block_mark(self, block: str) -> str:
-        lines = [line.strip() for line in block.splitlines() if not line.lstrip().startswith("-----")]
+        lines = [line.strip() for line in block.splitlines() if not line.lstrip().startswith("----")]
         return self.mark("private-key", "".join(lines))
 
     # -- lines

@@ -78,6 +78,7 @@ _FORMATS: Final = tuple(
         ("token", "authorization", r"(?i:\bauthorization:?\s{1,4}\"?(?:bearer|basic|token))\s+([^\s\"'<>]{4,})"),
         ("token", "x-", r"\bX-(?:[\w-]{1,40}-)?(?:Token|Key|Secret|Password)\s*[:=]\s*([^\s\"'<>]+)"),
         ("key", "secret-data", r"\"([^\"]{1,4000})\"[;\]]?\s*## SECRET-DATA"),  # Junos says so itself
+        ("password", " 0 ", r"(?:password|secret)\s+0\s+([^\s*<\"']+)\s*$"),  # whatever it is
         # SQL
         ("password", "identified", r"(?i:\bidentified\s+(?:with\s+\S{1,80}\s+)?(?:by|as)\s+(?:password\s+)?)'([^']+)'"),
         ("password", "'", r"(?i:\bpassword\s*\(\s*|\bpassword\s+)'([^']+)'"),
@@ -89,7 +90,7 @@ _FORMATS: Final = tuple(
     )
 )  # fmt: skip
 
-_PAIR_JSON: Final = re.compile(r'"([^"\\]{1,80})"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*)')
+_PAIR_JSON: Final = re.compile(r'"([^"\\]{1,80})"\s*:\s*("(?:[^"\\]|\\.)*(?:"|\\?\Z)|-?\d[\d.eE+-]*)')
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)')  # one that does not end is passed over whole
 _XML: Final = re.compile(r"<([\w:.-]{1,80})(?:\s[^<>]*)?>([^<>]+)(?=</)")
 _XML_NAMED: Final = re.compile(
@@ -137,7 +138,9 @@ NO_COMMUNITY: Final = re.compile(
     r"|[a-f0-9:]*::[a-f0-9:]*|enable|poll|context|interface|prefix|host|list|ip|ipv6|address|no-\w+|internet"
 )
 
-_PEM: Final = re.compile(r"-----(BEGIN|END) (?:[A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?|OpenVPN Static key V1)-----")
+_PEM: Final = re.compile(
+    r"-{4,5} ?(BEGIN|END) (?:SSH2 )?(?:[A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?|OpenVPN Static key V1) ?-{4,5}"
+)
 _PUTTY: Final = re.compile(r"^Private-Lines: \d+\r?$", re.MULTILINE)
 _BODY: Final = re.compile(r"[A-Za-z0-9+/=]*\\?")
 _LONG: Final = 40  # characters of a line that is surely a body's
@@ -158,6 +161,7 @@ _WHOLE: Final = tuple(
             "",
             r"^\"?[\w@.\\-]{1,80}\"?[ \t]+(?:\*|l2tpd|pptpd|pppd)[ \t]+\"?([^\s\"]+)\"?[ \t]+(?:\*|\d[\d.]+)$",
         ),
+        ("password", "ENC ", r"\bENC [A-Za-z0-9+/=]{4,}\r?\n[ \t]*([A-Za-z0-9+/=]{8,})[ \t\r]*$"),
         # an environment as YAML
         (
             "password",
@@ -213,11 +217,13 @@ def _body_end(text: str, at: int) -> int:
     if text[at:end].strip().startswith("\\n"):  # one line with escaped line breaks, cut
         return end
     sure, headers = end, True
+    prefixed = bool(re.search(r"[^\s+-]", text[text.rfind("\n", 0, at) + 1 : at].split("----", 1)[0]))
     while end < len(text):
         following = _line_end(text, end + 1)
         if closing := _PEM.search(text, end + 1, following):
             return closing.end() if closing[1] == "END" else sure
         line = text[end + 1 : following].strip()
+        line = _behind(line) if prefixed else line
         headers = headers and bool(_HEADER.fullmatch(line))
         if not headers and not _BODY.fullmatch(line):
             break
@@ -225,6 +231,11 @@ def _body_end(text: str, at: int) -> int:
         if len(line) >= _LONG or end >= len(text):  # without its END, a short line may be the next command's
             sure = end
     return sure
+
+
+def _behind(line: str) -> str:
+    """A line without what a quotation, a list, grep or a log put around it."""
+    return re.split(r"[\s:>|\"']", line.rstrip("\"',"))[-1]
 
 
 def _line_end(text: str, at: int) -> int:

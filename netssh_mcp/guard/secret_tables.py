@@ -45,13 +45,21 @@ def cells(text: str) -> Iterator[Span]:
     for line in lines:
         starts.append(at)
         at += len(line)
+    done = 0  # what looks like a heading among a table's rows is a row: each line is looked at once
     for number, line in enumerate(lines[:-1]):
-        if len(line) > 400 or ":" in line or "=" in line:
+        if number < done or len(line) > 400 or ":" in line or "=" in line:
             continue
-        for heading in _HEADING.finditer(line):
-            ruled = _RULE.fullmatch(lines[number + 1].rstrip("\r\n")) is not None
-            if ruled or _is_head(line):
-                yield from _below(lines, starts, number, heading)
+        headings = list(_HEADING.finditer(line))
+        if headings and (_RULE.fullmatch(lines[number + 1].rstrip("\r\n")) or _is_head(line)):
+            done = _end(lines, number)
+            for heading in headings:
+                yield from _below(lines, starts, range(number, done), heading)
+
+
+def _end(lines: list[str], number: int) -> int:
+    """The number of the empty line that ends the table, or of the first line that is too far away."""
+    most = min(len(lines), number + _MOST)
+    return next((at for at in range(number + 1, most) if not lines[at].strip()), most)
 
 
 def _is_head(line: str) -> bool:
@@ -60,14 +68,12 @@ def _is_head(line: str) -> bool:
     return len(columns) > 1 and all(column[0].isupper() or column[0] == "#" for column in columns)
 
 
-def _below(lines: list[str], starts: list[int], number: int, heading: re.Match[str]) -> Iterator[Span]:
+def _below(lines: list[str], starts: list[int], rows: range, heading: re.Match[str]) -> Iterator[Span]:
     kind = _KINDS.get((heading[1] or "").lower(), "key")
-    following = _COLUMNS.search(lines[number].replace("|", " "), heading.end())
+    following = _COLUMNS.search(lines[rows[0]].replace("|", " "), heading.end())
     until = following.start() if following else 400
-    for below in range(number + 1, min(len(lines), number + _MOST)):
+    for below in rows[1:]:
         line = lines[below]
-        if not line.strip():
-            return
         if _RULE.fullmatch(line.rstrip("\r\n")):
             continue
         for cell in _CELL.finditer(line[:1000]):
