@@ -219,12 +219,12 @@ def test_policy_explain_gives_verdict_rule_and_canonical_form_and_an_exit_code(t
     arguments = policy(tmp_path, "  - {devices: leaf1, deny: [show running-config]}")
     denied = ran(tmp_path, "policy", "explain", "leaf1", "sh run | i x", *arguments)
     assert denied.returncode == 1
-    assert 'canonical: "show run | include x"' in denied.stdout
+    assert 'canonical: "show running-config | include x"' in denied.stdout
     assert "policy.yaml:3 denies 'show running-config'" in denied.stdout
     allowed = ran(tmp_path, "policy", "explain", "leaf1", "sh ver", "--json", *arguments)
     assert allowed.returncode == 0
     facts = json.loads(allowed.stdout)
-    assert (facts["verdict"], facts["class"], facts["canonical"]) == ("allow", "read", "show ver")
+    assert (facts["verdict"], facts["class"], facts["canonical"]) == ("allow", "read", "show version")
     without = ran(tmp_path, "policy", "explain", "leaf1", "reload", *EXAMPLE)
     assert without.returncode == 1
     assert "no read command" in without.stdout
