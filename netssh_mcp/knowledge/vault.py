@@ -84,6 +84,7 @@ class Vault:
             quote_plus(raw),
             escape(value),
             raw.hex(),
+            raw.hex().upper(),
             *_base64(raw),
         ]
         long_enough = (spelling for spelling in written if len(spelling) >= _SHORTEST)

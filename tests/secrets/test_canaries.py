@@ -1,7 +1,7 @@
 """25 canary credentials through every tool and failure: results, logs, audit, spool, children, errors with locals.
 
-The devices take them, and echo no password; what they are told is searched in every spelling of `Vault.spellings`,
-which is not the code that wrote any of the texts.
+Devices that take them and devices that write them wherever a device can. All that comes out is searched in spellings
+that the tests write out themselves.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from netssh_mcp.errors import AuthenticationFailed, NetsshError
 from netssh_mcp.knowledge.secrets import Secret
 from netssh_mcp.knowledge.vault import Vault
 from netssh_mcp.lab.device import DeviceSpec
-from netssh_mcp.lab.faults import Break, Faults, Hang, Script, Text
+from netssh_mcp.lab.faults import AfterPrompt, Break, Faults, Hang, Log, Script, Text
 from netssh_mcp.lab.server import RunningNetwork, new_host_key, start_network
 from netssh_mcp.server import build_server
 from netssh_mcp.services.app import App, open_app
 from netssh_mcp.wire.sudo import SudoPrompt
 from tests.devices.direct import Bench, on
 from tests.devices.house import _secret, settings, write_inventory
-from tests.secrets.canaries import CANARIES, PURPOSES, Canary, hits
+from tests.secrets.canaries import CANARIES, PURPOSES, Canary, encoded, hits, written
 
 ROOT = Path(__file__).parents[2]
 Keys = Mapping[str, Mapping[str, Any]]
@@ -189,6 +189,8 @@ def test_there_are_25_and_each_is_found_in_every_spelling() -> None:
     assert len(CANARIES) == 25
     for canary in CANARIES:
         for spelling in Vault.spellings(canary.of("password")):
+            assert hits(spelling), "redaction knows a spelling that is not searched for"
+        for spelling in written(canary.of("password")):
             assert hits(f"... {spelling} ...")
 
 
@@ -308,6 +310,80 @@ def test_plain_text_in_the_inventory(tmp_path: Path, logged: io.StringIO) -> Non
     spilled.add("log", logged.getvalue())
     spilled.check()
     assert "there is no such key" in logged.getvalue()
+
+
+# -- devices that write what they were told ------------------------------------------------------------------------
+
+
+def echoing(canary: Canary, **more: Any) -> DeviceSpec:
+    """A device that has its password in every text."""
+    secret = canary.of("password")
+    event = f"*Nov 20 10:15:42.123: %SYS-5-CONFIG_I: {secret}"
+    spelled = "".join(f"{spelling}\n" for spelling in encoded(secret))
+    outputs = {
+        "show version": Script((Log(event), Text(f"the password is {secret}.\n{secret}\n"), AfterPrompt(event))),
+        "show aliases": Script.of(f"% Invalid input detected: {secret}\n"),
+        "show inventory": Script.of(json.dumps({secret: [secret, {"k": secret}]}) + "\n"),
+        "show clock": Script.of(f'{{"a": 1}} {secret}\n'),
+        "show tech-support": Script.of(f"{spelled}{'x' * 90}\n" + f"{secret} and {'y' * 90}\n" * 300 + secret),
+        "show banner motd": Script((Text(f"{secret} so far\n"), Hang())),
+        "show archive": Script((Text(f"one\n{secret}: {secret} [confirm]"), Hang())),
+    }
+    return spec(canary, outputs=outputs, banner=f"{secret}\n", motd=f"{secret}\n", **more)
+
+
+ECHOED = ("show version", "show aliases", "show inventory", "show clock", "show tech-support", "show banner motd")
+
+
+@pytest.mark.parametrize("parse", ["auto", "json"])
+def test_a_device_that_echoes_its_password_in_outputs_banner_errors_and_events(
+    parse: str, tmp_path: Path, logged: io.StringIO
+) -> None:
+    specs = [echoing(canary) for canary in CANARIES]
+    result = through(specs, tmp_path, logged, *ECHOED, parse=parse, timeout=1.5)
+    kinds = {row["command"]: row.get("error", {}).get("kind", "") for row in result["rows"]}
+    assert kinds["show aliases"] == "rejected"
+    assert kinds["show banner motd"] == "timeout"
+    assert all(row["redacted"] for row in result["rows"]), "a text that did not have the password"
+
+
+def test_a_device_that_has_its_password_in_a_question(tmp_path: Path, logged: io.StringIO) -> None:
+    specs, spilled = [echoing(canary) for canary in CANARIES], Spilled()
+
+    async def main() -> None:
+        with start_network(specs) as network, anyio.fail_after(100):
+            inventory = write_inventory(network.ports, specs, tmp_path, **secrets_of(tmp_path))
+            async with served(tmp_path, inventory, spilled) as client:
+                going = await ask(client, spilled, "show", targets="*", commands=["show archive"], wait=20)
+                assert {row["state"] for row in going["rows"]} == {"waiting"}
+                assert all("<redacted:" in row["question"] for row in going["rows"])
+                for action in ("get", "wait", "input", "cancel", "wait", "get"):
+                    await ask(client, spilled, "job", action=action, job_id=going["job_id"], text="q")
+                await ask(client, spilled, "list_devices", view="sessions")
+                await ask(client, spilled, "job", action="history")
+                short = await ask(client, spilled, "show", targets="*", commands=["show archive"], timeout=1, wait=20)
+                assert {row["error"]["kind"] for row in short["rows"] if "error" in row} <= {"timeout"}
+
+    anyio.run(main)
+    spilled.files(tmp_path)
+    spilled.add("log", logged.getvalue())
+    spilled.check(least=10)
+
+
+@pytest.mark.parametrize("hostname", ["{}", "r1-{}", "{}.example"])
+def test_a_device_whose_prompt_is_its_password(hostname: str, tmp_path: Path, logged: io.StringIO) -> None:
+    """Where it can be a prompt there is a session; elsewhere the login fails, and quotes it in its error."""
+
+    def short(_network: RunningNetwork, keys: dict[str, dict[str, Any]]) -> None:
+        for entry in keys.values():
+            entry["connect_timeout"] = 2
+
+    names = [(canary, hostname.format(canary.of("password"))) for canary in CANARIES]
+    # The simulated device takes the first word of its name: half a password, which is nobody's secret.
+    specs = [echoing(canary, hostname=name) for canary, name in names if len(name.split()) == 1]
+    assert len(specs) >= 22
+    result = through(specs, tmp_path, logged, "show version", "show aliases", keys=short, timeout=3)
+    assert {row.get("error", {}).get("kind", "") for row in result["rows"]} >= {"prompt"}
 
 
 # -- errors with the locals of their frames ------------------------------------------------------------------------
