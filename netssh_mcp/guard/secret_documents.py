@@ -23,7 +23,9 @@ _NAMED: Final = re.compile(
     rf'"(?:value|data|content)"\s{{0,200}}:\s{{0,200}}({_STRING})',
     re.IGNORECASE,
 )
-_XML: Final = re.compile(r"<([\w:.-]{1,80})(?:\s[^<>]{0,400})?>(?:\s{0,200}<!\[CDATA\[)?([^<>]{1,20000})(?=</|\]\]>)")
+_XML: Final = re.compile(
+    r"<([\w:.-]{1,80})(?:\s[^<>]{0,400})?>(?:\s{0,200}<!\[CDATA\[)?([^<>]{1,20000})(?=</|\]\]>|\Z)"
+)
 _YAML: Final = re.compile(
     r"^([ \t]*)(?:- )?[\"']?([\w.-]{2,80})[\"']?:[ \t]*((?:[!&]\S{1,80}[ \t]*)?(?:[|>][+-]?\d?)?)[ \t]*$", re.MULTILINE
 )
@@ -38,7 +40,7 @@ def apart(text: str) -> Iterator[Span]:
     """What a name on another line, or in another field, says to be a secret."""
     if '"' in text and ":" in text:
         yield from _json(text)
-    if "</" in text:
+    if "<" in text and ">" in text:
         for found in _XML.finditer(text):
             inner = found[2].strip()
             if (kind := kind_of(found[1])) and is_secret(inner, strong=True):

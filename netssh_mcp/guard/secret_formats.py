@@ -217,7 +217,8 @@ def _body_end(text: str, at: int) -> int:
     if text[at:end].strip().startswith("\\n"):  # one line with escaped line breaks, cut
         return end
     sure, headers = end, True
-    prefixed = bool(re.search(r"[^\s+-]", text[text.rfind("\n", 0, at) + 1 : at].split("----", 1)[0]))
+    before, dashes, _ = text[text.rfind("\n", 0, at) + 1 : at].partition("----")
+    prefixed = bool(dashes and before.strip(" \t+-"))
     while end < len(text):
         following = _line_end(text, end + 1)
         if closing := _PEM.search(text, end + 1, following):

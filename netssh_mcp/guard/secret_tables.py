@@ -21,7 +21,8 @@ _HEADING: Final = re.compile(
 _COLUMNS: Final = re.compile(r"\S+(?: \S+)*")
 _RULE: Final = re.compile(r"[\s|+=-]*[=-]{3,}[\s|+=-]*")
 _CELL: Final = re.compile(r"[^\s|]+")
-_MOST: Final = 2_000  # rows of one table
+_MOST: Final = 100_000  # rows of one table
+_MOST_COLUMNS: Final = 8  # of secrets
 _NEEDLES: Final = (
     "ommunity",
     "OMMUNITY",
@@ -49,11 +50,18 @@ def cells(text: str) -> Iterator[Span]:
     for number, line in enumerate(lines[:-1]):
         if number < done or len(line) > 400 or ":" in line or "=" in line:
             continue
-        headings = list(_HEADING.finditer(line))
+        headings = list(_HEADING.finditer(line))[:_MOST_COLUMNS]
         if headings and (_RULE.fullmatch(lines[number + 1].rstrip("\r\n")) or _is_head(line)):
             done = _end(lines, number)
             for heading in headings:
                 yield from _below(lines, starts, range(number, done), heading)
+
+
+def begins(text: str, at: int) -> int:
+    """Where the table begins that is open at `at`; `at` itself when none is."""
+    start = max(text.rfind("\n\n", 0, at), text.rfind("\n\r\n", 0, at))
+    head = text[max(start, 0) : at][:2_000]
+    return max(start, 0) if any(_HEADING.search(line) for line in head.splitlines()[:6]) else at
 
 
 def _end(lines: list[str], number: int) -> int:

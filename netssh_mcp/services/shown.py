@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from netssh_mcp.errors import CommandFailed, NetsshError
 from netssh_mcp.guard.redaction import Redactor
+from netssh_mcp.guard.secret_tables import begins
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.model import Reply
 
@@ -23,6 +24,9 @@ T = TypeVar("T")
 
 _INLINE = 20_000  # characters that are redacted in a millisecond or two, without another thread
 _LINE = 400  # characters of the device's own line; cut last, since half a secret would be no known one
+_OPENS = tuple("{[(>:|\\")
+_OPENERS = 4  # lines held back that only open something
+_FAR = 400_000  # characters that a key or a table may be long
 _BEFORE = 16_000  # characters before a running command's new text, so that a section or a key is seen as one
 
 
@@ -106,16 +110,30 @@ class Partial:
 
     def end(self, text: str, *, waiting: bool) -> int:
         """How much of the text may be shown: half a line may hold half a secret."""
-        return len(text) if waiting else text.rfind("\n") + 1
+        end = len(text) if waiting else text.rfind("\n") + 1
+        for _ in range(_OPENERS if not waiting else 0):  # what a line opens may tell what it is
+            before = text.rfind("\n", 0, max(0, end - 1)) + 1
+            if text[before:end].rstrip()[-1:] not in _OPENS:
+                break
+            end = before
+        return end
 
     def new(self, text: str, given: int, end: int, most: int) -> tuple[str, int]:
         """What came between `given` and `end`, at most the last `most` characters; and how many were left out."""
         left_out = max(0, end - given - most)
         start = given + left_out
-        context = text[max(0, start - _BEFORE) : start]
+        context = text[_open_at(text, max(0, start - _BEFORE)) : start]
         before = self.redactor.text(context, self.profile)
         whole = self.redactor.text(context + text[start:end], self.profile)
         return whole[_shared(before, whole) :], left_out
+
+
+def _open_at(text: str, at: int) -> int:
+    """Where the private key or the table begins that is open at `at`; `at` itself when none is, or it is far away."""
+    begin = text.rfind("BEGIN ", 0, at)
+    key = text.rfind("\n", 0, begin) + 1 if begin >= 0 and text.find("END ", begin, at) < 0 else at
+    first = min(key, begins(text, at))
+    return first if at - first <= _FAR else at
 
 
 def _shared(before: str, whole: str) -> int:

@@ -300,6 +300,34 @@ def test_wherever_a_running_output_is_looked_at_no_secret_is_in_what_was_given_o
     assert told.endswith("end\n")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<password>\n  hunter2xyz\n</password>\n",
+        "inactive: community hunter2xyz {\n    authorization read-only;\n",
+        "password: |\n  hunter2xyz\nend: 1\n",
+        '{\n "password":\n   "hunter2xyz"\n}\n',
+        "Community      Group\n---------      -----\nhunter2xyz     a\n",
+        "/ppp secret\nadd name=bob password=\\\n    hunter2xyz\n",
+        "username bob secret 0 hunter2xyz\r\nhostname r1\r\n",
+    ],
+)
+def test_a_running_output_cut_at_any_place_shows_no_secret_that_the_next_line_explains(text: str) -> None:
+    for cut in range(len(text)):
+        assert "hunter2xyz" not in pieces(text, [cut])
+    assert "hunter2xyz" not in pieces(text, list(range(len(text))))
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [("-----BEGIN RSA PRIVATE KEY-----\n", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlq\n"),
+     ("Community      Group\n---------      -----\n", "hunter2xyz     a\n")],
+)  # fmt: skip
+def test_what_began_long_ago_is_still_a_key_or_a_table(head: str, line: str) -> None:
+    text = "line\n\n" + head + line * 1_500
+    assert line.split()[0] not in pieces(text, list(range(0, len(text), 9_973)))
+
+
 def test_half_a_line_is_held_back_unless_the_device_waits_in_it() -> None:
     partial = Partial(redactor(), IOS)
     assert partial.end("line\n password 7 08", waiting=False) == len("line\n")
