@@ -29,7 +29,8 @@ _VALUE_AFTER = ("interface", "interfaces", "neighbor", "neighbors", "standby")  
 _HEAD = """\
 # Full words of commands, by platform: what an abbreviated argument word is spelled out as (docs/policy.md).
 # `br[[ief]]`: at least the letters before the brackets are typed; without brackets, at least three.
-# `<value>` is a word with a digit, dot, colon or slash; `<name>` any word.
+# `<value>` is a word with a digit, dot, colon or slash; `<name>` any word. What begins as a line ending in `!` stays as
+# it was typed: ntc-templates' index has another word there, and would not find the template.
 # Written by `python -m tests.argument_words` from the template indexes and tests/argument_words.ours; do not edit.
 """
 

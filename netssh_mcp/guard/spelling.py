@@ -38,6 +38,7 @@ class Place:
     short: dict[str, str] = field(default_factory=dict)
     value: Place | None = None
     name: Place | None = None
+    as_typed: bool = False
 
     def spelled(self, words: list[str]) -> list[str]:
         """`words`, as far as they are known in full; the same list where nothing changes."""
@@ -58,6 +59,8 @@ class Place:
                 if following is None:
                     break
             here = following
+            if here.as_typed:
+                return words
         return found
 
 
@@ -79,7 +82,9 @@ def _phrases(profile: Profile) -> Iterable[str]:
 
 def _add(here: Place, words: list[str], *, in_full: bool = False) -> None:
     for word in words:
-        if word == "<value>":
+        if word == "!":
+            here.as_typed = True
+        elif word == "<value>":
             here.value = here.value or Place()
             here = here.value
         elif word in _NAMED:

@@ -189,7 +189,13 @@ async def test_the_router_knows_every_word_that_arguments_are_spelled_out_as(hou
 
 def _sample(line: str) -> str:
     value = "eth1" if "show interface" in line else "192.0.2.1"
-    return line.replace("[[", "").replace("]]", "").replace("<name>", "default").replace("<value>", value)
+    return (
+        line.replace("[[", "")
+        .replace("]]", "")
+        .replace("<name>", "default")
+        .replace("<value>", value)
+        .removesuffix(" !")
+    )
 
 
 async def test_every_json_form_of_the_profile_that_auto_uses_is_one_the_router_has(
