@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 Result = dict[str, Any]  # JSON as services give it
 
 OK, FAILED, USAGE = 0, 1, 2
-INTERRUPTED = 130  # 128 and SIGINT, as shells say it
 _UNCUT = 1 << 30
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -63,9 +62,6 @@ def run(arguments: list[str]) -> int:
         if error.hint:
             print(error.hint, file=sys.stderr)
         return USAGE
-    except KeyboardInterrupt:
-        print("\nnetssh-mcp: interrupted", file=sys.stderr)
-        return INTERRUPTED
 
 
 def parser() -> argparse.ArgumentParser:
@@ -338,7 +334,11 @@ def _secret(args: argparse.Namespace) -> int:
     from netssh_mcp.knowledge import secret_store
 
     question = getpass if sys.stdin.isatty() else None
-    print(secret_store.command(args.action, args.words, question))
+    try:
+        print(secret_store.command(args.action, args.words, question))
+    except KeyboardInterrupt:
+        print("\nnetssh-mcp: interrupted; nothing was changed", file=sys.stderr)
+        raise
     return OK
 
 

@@ -161,7 +161,9 @@ def _scalar(key: str, value: object) -> str:
 def _long(key: str, value: Any) -> Iterable[str]:  # noqa: ANN401  # JSON
     """A value that needs lines of its own: an error, a table, rows of `show`, records, text."""
     match value:
-        case None | "" | [] | {}:
+        case None | "" | []:
+            return
+        case dict() if not value:  # the pattern {} is any mapping
             return
         case {"kind": _, "message": _}:
             yield error(value)
