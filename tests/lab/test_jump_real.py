@@ -259,5 +259,5 @@ def test_a_closed_port_behind_a_bastion_is_named_as_seen_from_there(
     street.trust("127.0.0.1", port, "linux1")
     hosts = behind(real_lab, port, 1)
     hosts["d0"] = {**hosts["d0"], "port": 1}
-    with pytest.raises(ForwardingRefused, match=r"gate cannot connect to 127\.0\.0\.1:1 "):
+    with pytest.raises(ForwardingRefused, match=r"gate cannot connect to 127\.0\.0\.1:1$"):
         street.open(street.inventory(hosts), "d0")
