@@ -247,8 +247,10 @@ class Terms:
         hint = f"Write its words in full, as {near.place} has them: {near.text}" if near else meaning.hint
         allowed = ", ".join(sorted(self.classes, key=CLASSES.index)) or "no class"
         if kind in READS:
-            return Verdict(False, f"it is of class {kind}, and {self.classes_by} allows {allowed}", "", hint)
-        return Verdict(False, meaning.why or f"it is of class {kind}", "", hint)
+            return Verdict(
+                False, f"it is of class {kind}, and {self.classes_by} allows {allowed}", self.classes_by, hint
+            )
+        return Verdict(False, meaning.why or f"it is of class {kind}", self.classes_by, hint)
 
     def _closed(self) -> Verdict | None:
         for hours, place in self.hours:
@@ -275,9 +277,10 @@ class Terms:
 def _above(meaning: Meaning, within: frozenset[CommandClass]) -> Verdict | None:
     if meaning.command_class in within:
         return None
-    return Verdict(False, meaning.why or f"it is of class {meaning.command_class}", "", meaning.hint)
+    return Verdict(False, meaning.why or f"it is of class {meaning.command_class}", _CEILING, meaning.hint)
 
 
+_CEILING: Final = "the tool's own limit"  # which no rule widens
 _OTHER_WORDS: Final = "The operator's policy refuses it on this device; other words for the same are refused too."
 
 

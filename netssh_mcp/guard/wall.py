@@ -172,7 +172,8 @@ class Wall:
         try:
             meaning = grammar.read(profile, command)
         except (CommandDenied, InputError) as refusal:
-            return Explanation(device.name, command, False, "", "", refusal.message, "", refusal.hint)
+            tables = f"the tables of {profile.name}"
+            return Explanation(device.name, command, False, "", "", refusal.message, tables, refusal.hint)
         verdict = now.judge(profile, meaning)
         place, why, hint = verdict.place, verdict.why, verdict.hint
         allowed = verdict.allowed
