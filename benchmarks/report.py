@@ -36,8 +36,10 @@ def compared(
     least: float | None = None,
     more: float | None = None,
     absolute: float | None = None,
+    least_value: float | None = None,
 ) -> Figure:
-    """A figure with at most one bar: on the ratio (`most`, `least`), the difference (`more`) or the value itself."""
+    """A figure with at most one bar: on the ratio (`most`, `least`), the difference (`more`) or the value itself
+    (`absolute` at most, `least_value` at least)."""
     ratio = value / reference_value if reference_value else None
     bar, holds = "", None
     if most is not None:
@@ -48,6 +50,8 @@ def compared(
         bar, holds = f"<= + {more:g} {unit}", value - reference_value <= more
     elif absolute is not None:
         bar, holds = f"<= {absolute:g} {unit}", value <= absolute
+    elif least_value is not None:
+        bar, holds = f">= {least_value:g} {unit}", value >= least_value
     return Figure(name, _short(value), unit, reference, _short(reference_value), _short(ratio), bar, holds)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from netssh_mcp.knowledge.profiles import Profile, Profiles
 from netssh_mcp.knowledge.shipped import shipped
 from netssh_mcp.lab.device import DeviceSpec
 from tests.devices.house import write_inventory
+from tests.redaction.figures import megabytes_a_second
 
 _TIMES = 2_000
+_MEGABYTES = 10  # of text that are redacted in a second of processor time
 _LINES = {  # on platforms with words of their own; `{}` is a number, never the same
     "fortinet": "get router info routing-table details 192.0.2.{}",
     "hp_comware": "dis ip routing-table 192.0.2.{}",
@@ -56,6 +59,7 @@ def run(bench: Bench) -> Iterator[Figure]:
 
     yield _slowest(wall, source, profiles, times)
     yield _audit(bench, times)
+    yield _redaction()
 
     profile, parsers = profiles.get("frr"), Parsers(None)
     text = _HEAD + "".join(_ROUTE.format(n=n) for n in range(_ROUTES))
@@ -71,6 +75,17 @@ def run(bench: Bench) -> Iterator[Figure]:
     ours = fastest(lambda: parsers.parse(profile, "show ip route", as_json, "json", native_json=True), times=few) * 1e3
     bare = fastest(lambda: json.loads(as_json), times=few) * 1e3
     yield compared(f"JSON, the same {_ROUTES} rows", ours, "ms", "json.loads", bare)
+
+
+def _redaction() -> Figure:
+    """Recorded outputs, in processor time; the first round reads the rules."""
+    text = _ROUTE.format(n=1) * 200_000
+    began = time.process_time()
+    for _ in range(8):
+        text.splitlines()
+    lines = 8 * len(text) / 1_000_000 / (time.process_time() - began)
+    speed = max(megabytes_a_second(secrets_too=False) for _ in range(3))
+    return compared("redaction, recordings", speed, "MB/s", "str.splitlines", lines, least_value=_MEGABYTES)
 
 
 def _rules(folder: Path) -> Path:

@@ -83,13 +83,23 @@ def _yaml(text: str) -> Iterator[Span]:
         for found in pattern.finditer(text) if any(sign in text for sign in signs) else ():
             if (kind := kind_of(found[1])) and is_secret(found[2].strip(), strong=True):
                 yield found.start(2), found.end(2), kind
-    for found in (
-        _YAML.finditer(text) if any(sign in text for sign in (":\n", ":\r", ": |", ": >", ": !", ": &")) else ()
-    ):
+    for found in filter(None, (_YAML.match(text, at) for at in _openers(text))):
         kind = kind_of(found[2]) or kind_of(found[2].removesuffix("s"))
         if not kind or kind == "community":
             continue
         yield from _block(text, found, kind)
+
+
+def _openers(text: str) -> list[int]:
+    """Where the lines begin that a name ends, or a sign that more lines follow."""
+    found = set()
+    for sign in (":\n", ":\r", ": |", ": >", ": !", ": &"):
+        at = text.find(sign)
+        while at >= 0:
+            found.add(text.rfind("\n", 0, at) + 1)
+            following = text.find("\n", at)
+            at = text.find(sign, following) if following >= 0 else -1
+    return sorted(found)
 
 
 def _block(text: str, name: re.Match[str], kind: str) -> Iterator[Span]:

@@ -5,6 +5,7 @@ Every pattern runs in time linear in its text: no nested repeats, and whatever m
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -314,6 +315,7 @@ def _named(line: str) -> Iterator[Span]:
             yield found.start(3), found.end(3), "key"
 
 
+@functools.lru_cache(maxsize=4096)
 def is_weak_name(name: str) -> bool:
     """Whether what follows is a secret if it looks random."""
     return bool(_WEAK_NAME.search(name.lower())) and not _PUBLIC.search(name.lower())
@@ -324,6 +326,7 @@ def is_public(line: str, at: int) -> bool:
     return line[max(0, at - 8) : at].lower().endswith(("public ", "host ", "pub "))
 
 
+@functools.lru_cache(maxsize=4096)  # the words of outputs come again and again
 def kind_of(name: str) -> str:
     """The kind of secret that a field of this name holds; "" when the name says none."""
     plain = _CAMEL.sub("-", name).lower().replace("_", "-") if not name.isupper() else name.lower().replace("_", "-")

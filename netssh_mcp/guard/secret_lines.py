@@ -28,6 +28,7 @@ _VERB: Final = re.compile(
 _LOGGED: Final = re.compile(
     r"\b[Cc]ommand\s?[:=]?\s?['\"]|\bexecuted (?:the )?'|\bCOMMAND=|\bCMD \(|\s\|\s+!?(?=[a-z])|\bcli command \""
 )
+_LOG_SIGNS: Final = ("ommand", "executed ", "COMMAND=", "CMD (", " | ", "  |")
 _INNER: Final = re.compile(
     r"(?<=\S)[#>$]\s*/?(?=[a-z])|:\s+(?=[a-z])|(?<=command:)|(?<=cmd=)"
 )  # behind a prompt, in a log of commands
@@ -59,28 +60,28 @@ class CommandRules:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._by_head: dict[str, list[Rule]] = {}
-        self._anywhere: list[Rule] = []
+        self._anywhere: list[tuple[Rule, tuple[str, ...]]] = []
         for rule in rules:
             for head in rule.heads:
                 self._by_head.setdefault(head, []).append(rule)
             if not rule.heads:  # it has a literal then, or it would match anything
-                self._anywhere.append(rule)
+                self._anywhere.append((rule, rule.literals[0]))
 
     def spans(self, line: str, ancestors: Ancestors) -> Iterator[Span]:
         """Every secret that a rule or a keyword points at."""
-        starts = _starts(line)
-        ruled = [span for at in starts for span in self._ruled(line, line.lower(), at, ancestors)]
+        starts, lowered = _starts(line), line.lower()
+        anywhere = [rule for rule, literals in self._anywhere if any(map(lowered.__contains__, literals))]
+        ruled = [span for at in starts for span in self._ruled(line, at, anywhere, ancestors)]
         yield from ruled
         first = min((start for start, _, _ in ruled), default=0)
         yield from _keyworded(line, starts, first)
 
-    def _ruled(self, line: str, lowered: str, at: int, ancestors: Ancestors) -> Iterator[Span]:
+    def _ruled(self, line: str, at: int, anywhere: Iterable[Rule], ancestors: Ancestors) -> Iterator[Span]:
         head = _WORD.match(line, at)
         for rule in self._by_head.get(head[0], ()) if head else ():
             yield from _ruled(rule, line, at, ancestors)
-        for rule in self._anywhere:
-            if any(word in lowered for word in rule.literals[0]):
-                yield from _ruled(rule, line, at, ancestors)
+        for rule in anywhere:
+            yield from _ruled(rule, line, at, ancestors)
 
 
 def _ruled(rule: Rule, line: str, at: int, ancestors: Ancestors) -> Iterator[Span]:
@@ -105,7 +106,8 @@ def _starts(line: str) -> list[int]:
     """Where a command may begin: the line's first word, the one behind `set` or `no`, the one behind a prompt."""
     lead = _LEAD.match(line)
     starts = [lead.end() if lead else 0]
-    starts += [found.end() for found in _LOGGED.finditer(line, 0, 400)][:2]
+    if any(sign in line for sign in _LOG_SIGNS):
+        starts += [found.end() for found in _LOGGED.finditer(line, 0, 400)][:2]
     starts += [found.end() for found in _INNER.finditer(line, starts[0], 400)][:3]
     for at in list(starts):
         if (verb := _VERB.match(line, at)) and verb.end() > at:
@@ -125,13 +127,13 @@ def _keyworded(line: str, starts: list[int], ruled: int) -> Iterator[Span]:
     for word in _WORD.finditer(line):
         if word.start() < done:  # inside a value
             continue
-        if line[max(0, word.start() - 2) : word.start()] == "//" or is_public(line, word.start()):  # a URL's user
-            continue
         name = word[0].lower()
-        kind = known.get(name) or ("key" if name == "key" and _TYPED.match(line, word.end()) else "")
-        kind = kind or ("key" if name == "key" and commanded and _ends(line, word, starts) else "")
-        kind = kind or (kind_of(name) if commanded and "community" not in name else "")
+        kind = known.get(name) or (kind_of(name) if commanded and "community" not in name else "")
+        if not kind and name == "key" and (_TYPED.match(line, word.end()) or (commanded and _ends(line, word, starts))):
+            kind = "key"
         if not kind and not (_WEAK.search(name) and is_weak_name(name)):
+            continue
+        if line[max(0, word.start() - 2) : word.start()] == "//" or is_public(line, word.start()):  # a URL's user
             continue
         value = _value(line, word.end())
         if value is None or (value[1] <= ruled and not kind):

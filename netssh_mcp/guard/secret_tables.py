@@ -21,40 +21,48 @@ _HEADING: Final = re.compile(
 _COLUMNS: Final = re.compile(r"\S+(?: \S+)*")
 _RULE: Final = re.compile(r"[\s|+=-]*[=-]{3,}[\s|+=-]*")
 _CELL: Final = re.compile(r"[^\s|]+")
-_MOST: Final = 100_000  # rows of one table
+_LONGEST: Final = 400  # characters of a line of headings
 _MOST_COLUMNS: Final = 8  # of secrets
 _NEEDLES: Final = (
-    "ommunity",
-    "OMMUNITY",
-    "assword",
-    "ASSWORD",
-    "ecret",
-    "ECRET",
-    "hared",
-    "HARED",
-    " string",
-    " String",
+    *("community", "password", "secret", "shared key", "shared-key", "key string", "key-string", "md5 string"),
+    *("passphrase", "psk"),
 )
 
 
 def cells(text: str) -> Iterator[Span]:
     """What stands below such a heading. Only where a rule of dashes or another heading shows that it is one."""
-    if not any(needle in text for needle in _NEEDLES):
-        return
-    lines = text.splitlines(keepends=True)
-    starts, at = [], 0
-    for line in lines:
-        starts.append(at)
-        at += len(line)
     done = 0  # what looks like a heading among a table's rows is a row: each line is looked at once
-    for number, line in enumerate(lines[:-1]):
-        if number < done or len(line) > 400 or ":" in line or "=" in line:
+    for start in _candidates(text):
+        end = _line_end(text, start)
+        line = text[start:end]
+        if start < done or len(line) > _LONGEST or ":" in line or "=" in line:
             continue
         headings = list(_HEADING.finditer(line))[:_MOST_COLUMNS]
-        if headings and (_RULE.fullmatch(lines[number + 1].rstrip("\r\n")) or _is_head(line)):
-            done = _end(lines, number)
+        following = text[end + 1 : _line_end(text, end + 1)]
+        if headings and end < len(text) and (_RULE.fullmatch(following.rstrip("\r")) or _is_head(line)):
+            done = _end(text, end)
+            rows = text[end + 1 : done].split("\n")
             for heading in headings:
-                yield from _below(lines, starts, range(number, done), heading)
+                yield from _below(line, rows, end + 1, heading)
+
+
+def _candidates(text: str) -> list[int]:
+    """Where the lines begin that hold a word of a heading, in order."""
+    lowered = text.lower()
+    if len(lowered) != len(text):
+        lowered = text
+    found = set()
+    for needle in _NEEDLES:
+        at = lowered.find(needle)
+        while at >= 0:
+            found.add(lowered.rfind("\n", 0, at) + 1)
+            at = lowered.find(needle, _line_end(lowered, at))
+    return sorted(found)
+
+
+def _line_end(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end
 
 
 def begins(text: str, at: int) -> int:
@@ -64,10 +72,10 @@ def begins(text: str, at: int) -> int:
     return max(start, 0) if any(_HEADING.search(line) for line in head.splitlines()[:6]) else at
 
 
-def _end(lines: list[str], number: int) -> int:
-    """The number of the empty line that ends the table, or of the first line that is too far away."""
-    most = min(len(lines), number + _MOST)
-    return next((at for at in range(number + 1, most) if not lines[at].strip()), most)
+def _end(text: str, at: int) -> int:
+    """Where the empty line is that ends the table."""
+    ends = [end for end in (text.find("\n\n", at), text.find("\n\r\n", at)) if end >= 0]
+    return min(ends, default=len(text))
 
 
 def _is_head(line: str) -> bool:
@@ -76,21 +84,23 @@ def _is_head(line: str) -> bool:
     return len(columns) > 1 and all(column[0].isupper() or column[0] == "#" for column in columns)
 
 
-def _below(lines: list[str], starts: list[int], rows: range, heading: re.Match[str]) -> Iterator[Span]:
+def _below(head: str, rows: list[str], at: int, heading: re.Match[str]) -> Iterator[Span]:
+    """`at` is where the first row begins."""
     kind = _KINDS.get((heading[1] or "").lower(), "key")
-    following = _COLUMNS.search(lines[rows[0]].replace("|", " "), heading.end())
-    until = following.start() if following else 400
-    for below in rows[1:]:
-        line = lines[below]
-        if _RULE.fullmatch(line.rstrip("\r\n")):
-            continue
-        for cell in _CELL.finditer(line[:1000]):
-            if cell.start() >= until or cell.end() <= heading.start():
-                continue
-            if cell.start() < heading.start() and cell.end() < heading.end():  # the column before runs over
-                continue
-            if kind == "community" and NO_COMMUNITY.fullmatch(cell[0]):
-                break
-            if is_secret(cell[0], strong=True):
-                yield starts[below] + cell.start(), starts[below] + cell.end(), kind
-            break
+    following = _COLUMNS.search(head.replace("|", " "), heading.end())
+    until = following.start() if following else _LONGEST
+    for row in rows:
+        cell = None if _RULE.fullmatch(row.rstrip("\r")) else _cell(row, heading, until)
+        public = cell is not None and kind == "community" and NO_COMMUNITY.fullmatch(cell[0])
+        if cell and not public and is_secret(cell[0], strong=True):
+            yield at + cell.start(), at + cell.end(), kind
+        at += len(row) + 1
+
+
+def _cell(row: str, heading: re.Match[str], until: int) -> re.Match[str] | None:
+    """What stands below the heading; what begins before it and does not reach beyond it is the column before."""
+    for cell in _CELL.finditer(row[:1000]):
+        below = heading.start() < cell.end() and cell.start() < until
+        if below and (cell.start() >= heading.start() or cell.end() >= heading.end()):
+            return cell
+    return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,6 +58,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
+@lru_cache(maxsize=4096)
 def is_encoding(word: str) -> bool:
     """Whether the word says how the secret behind it is written (`7`, `encrypted`, `sha512`)."""
     return _encoding_pattern().fullmatch(word) is not None

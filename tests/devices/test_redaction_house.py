@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -147,3 +151,53 @@ async def test_only_where_the_policy_says_so_can_a_person_see_secrets(
     assert [record["device"] for record in audit_records(tmp_path) if record.get("event") == "secrets_revealed"] == [
         "r1"
     ]
+
+
+REVEAL = ["show", "r1", "show running-config", "--parse", "raw", "--reveal"]
+
+
+def at_home(home: Path) -> dict[str, str]:
+    """The environment with another home: host keys are learnt there."""
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("XDG_")}, "HOME": str(home)}
+
+
+def typed(command: list[str], answer: str, home: Path) -> tuple[int, str]:
+    """Exit code and what a terminal shows of a command whose one question is answered so."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=at_home(home)) as running:
+        os.close(theirs)
+        seen, asked = b"", False
+        while True:
+            try:
+                got = os.read(ours, 65_536)
+            except OSError:  # the other end is closed: the command has ended
+                break
+            if not got:
+                break
+            seen += got
+            if not asked and b"to go on: " in seen:
+                asked = True
+                os.write(ours, answer.encode() + b"\n")
+    os.close(ours)
+    return running.returncode, seen.decode()
+
+
+def test_only_a_person_at_a_terminal_who_types_the_name_sees_secrets(network: RunningNetwork, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("version: 1\nrules:\n  - devices: r1\n    reveal: true\n")
+    policy.chmod(0o600)
+    chosen = settings(tmp_path, write_inventory(network.ports, SPECS, tmp_path), policy=str(policy))
+    files = ["--inventory", str(chosen.inventory[0]), "--policy", str(policy), "--host-keys", "tofu"]
+    files += ["--audit", str(tmp_path / "cli.jsonl")]
+    command = [sys.executable, "-m", "netssh_mcp", *REVEAL, *files]
+    code, seen = typed(command, "r2", tmp_path)
+    assert code != 0
+    assert "not the device's name" in seen
+    assert not [secret for secret in SECRETS if secret in seen]
+    code, seen = typed(command, "r1", tmp_path)
+    assert code == 0, seen
+    assert "username bob privilege 15 password 7 0822455D0A16" in seen
+    env = at_home(tmp_path)
+    piped = subprocess.run(command, input="r1\n", capture_output=True, text=True, check=False, env=env)
+    assert piped.returncode != 0
+    assert not [secret for secret in SECRETS if secret in piped.stdout + piped.stderr]

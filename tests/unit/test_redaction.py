@@ -325,7 +325,7 @@ def test_a_running_output_cut_at_any_place_shows_no_secret_that_the_next_line_ex
 )  # fmt: skip
 def test_what_began_long_ago_is_still_a_key_or_a_table(head: str, line: str) -> None:
     text = "line\n\n" + head + line * 1_500
-    assert line.split()[0] not in pieces(text, list(range(0, len(text), 9_973)))
+    assert line.split(maxsplit=1)[0] not in pieces(text, list(range(0, len(text), 9_973)))
 
 
 def test_half_a_line_is_held_back_unless_the_device_waits_in_it() -> None:
