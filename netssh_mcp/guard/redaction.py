@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from netssh_mcp.guard.secret_documents import apart
-from netssh_mcp.guard.secret_formats import MARK, NEEDLES, Span, blocks, decoded, documents, formats, pairs, strings
+from netssh_mcp.guard.secret_files import documents
+from netssh_mcp.guard.secret_formats import MARK, NEEDLES, Span, blocks, decoded, formats, pairs, strings
 from netssh_mcp.guard.secret_lines import Ancestors, CommandRules
 from netssh_mcp.guard.secret_tables import cells
 from netssh_mcp.knowledge.profiles import Profile

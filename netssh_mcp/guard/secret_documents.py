@@ -13,13 +13,14 @@ from netssh_mcp.guard.secret_formats import Span, decoded, is_secret, kind_of
 
 _STRING: Final = r'"(?:[^"\\]|\\.)*"'
 _OPENED: Final = re.compile(r'"((?:[^"\\]|\\.){1,80})"\s{0,200}:\s{0,200}(?=([\[{"]))')
+_SINGULAR: Final = re.compile(r"(snmp\w{0,40}communit)ies\Z", re.IGNORECASE)  # others are routes'
 _VALUE: Final = re.compile(_STRING)
 _FLAT: Final = re.compile(r"\[\s{0,200}\{[^\[\]{}]{0,20000}|[\[{][^\[\]{}]{0,20000}")
 _FIELD: Final = re.compile(
     rf'"(?:value|data|_text|#text|text|\$t|_value|content|cleartext|plaintext|ciphertext|encrypted)"\s{{0,200}}:\s{{0,200}}({_STRING})'
 )
 _NAMED: Final = re.compile(
-    rf'"(?:name|key|id|field|variable|property)"\s{{0,200}}:\s{{0,200}}({_STRING})\s{{0,200}},\s{{0,200}}'
+    rf'"(?:name|key|id|field|variable|property|path)"\s{{0,200}}:\s{{0,200}}({_STRING})\s{{0,200}},\s{{0,200}}'
     rf'"(?:value|data|content)"\s{{0,200}}:\s{{0,200}}({_STRING})',
     re.IGNORECASE,
 )
@@ -53,7 +54,7 @@ def apart(text: str) -> Iterator[Span]:
 def _json(text: str) -> Iterator[Span]:
     for found in _OPENED.finditer(text):
         name = decoded(f'"{found[1]}"') if "\\" in found[1] else found[1]
-        if not name or not (kind := kind_of(name) or kind_of(name.removesuffix("s"))):
+        if not name or not (kind := kind_of(name) or kind_of(_SINGULAR.sub(r"\1y", name).removesuffix("s"))):
             continue
         if found[2] == '"':
             values = [(found.end(), value.end()) if (value := _VALUE.match(text, found.end())) else (0, 0)]
@@ -63,7 +64,7 @@ def _json(text: str) -> Iterator[Span]:
             if is_secret(text[start + 1 : end - 1], strong=True):
                 yield start, end, kind
     for found in _NAMED.finditer(text):
-        if (kind := kind_of(found[1].strip('"'))) and is_secret(found[2][1:-1], strong=True):
+        if (kind := kind_of(found[1].strip('"').rsplit("/", 1)[-1])) and is_secret(found[2][1:-1], strong=True):
             yield found.start(2), found.end(2), kind
 
 

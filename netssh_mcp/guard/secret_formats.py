@@ -54,6 +54,8 @@ NEEDLES: Final = (
         "ascii-text",
         "cak",
         "pmk",
+        "/bot",
+        "scp ",
     ),
     *("eyj", "akia", "asia", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "xox", "aiza", "hvs."),
     *("aqbap", "-aq==", "%^%#", "%@%@", "@%@%", "%+%##"),
@@ -87,6 +89,9 @@ _FORMATS: Final = tuple(
         ("token", "cookie", r"(?i:cookie:.{0,400}?(?:sess|sid|token|auth|jwt)[\w.-]{0,40})=([^\s;]+)"),
         ("password", " 7", r"(?<=\s7\s)((?:[01][0-9])(?:[0-9A-F]{2}){3,})\b"),  # Cisco type 7
         ("password", "mail", r"mail[- ]server \"?[^\s:\"]{1,80}:([^\s@]+)@"),
+        ("token", "/bot", r"/bot(\d{6,12}:[\w-]{20,})"),  # Telegram
+        ("password", "scp ", r"\b(?:to|from) [\w.-]{1,80}:(\S{1,200})@(?=[\w.-]{1,80}:)"),  # PAN-OS
+        ("password", ":", r":(?:global|local|set) \w{0,40}(?i:pass|passw\w{1,3}|pwd|secret|token|key) \\?\"([^\"\\]+)"),
         ("password", "://", r"://[^\s/:@\"'<>]*:([^\s/\"']+)@"),  # a URL's user:password@
     )
 )  # fmt: skip
@@ -146,52 +151,6 @@ _PUTTY: Final = re.compile(r"^Private-Lines: \d+\r?$", re.MULTILINE)
 _BODY: Final = re.compile(r"[A-Za-z0-9+/=]*\\?")
 _LONG: Final = 40  # characters of a line that is surely a body's
 _HEADER: Final = re.compile(r"[A-Z][\w-]*: .*|")
-
-
-_WHOLE: Final = tuple(
-    (kind, needle, re.compile(pattern, re.MULTILINE))
-    for kind, needle, pattern in (
-        # files of a Linux host whose fields have no names: .pgpass, ntp.keys, htdigest, pppd's chap-secrets, Postfix
-        ("password", "", r"^[\w.*-]{1,80}:(?:\d{1,5}|\*):[\w.*-]{1,80}:[\w.*-]{1,80}:([^\s:]+)$"),
-        ("key", "", r"^\d{1,5}[ \t]+M[ \t]+(\S+)$"),
-        ("hash", "", r"^[\w.-]{1,80}:[^:\n]{1,60}:([0-9a-f]{32})$"),
-        ("password", "", r"^[\w@.\"-]{1,80}[ \t]+\*[ \t]+\"([^\"\n]+)\""),
-        ("password", "", r"^\[?[\w.-]{1,80}\]?(?::\d{1,5})?[ \t]+[\w.+-]{1,80}@[\w.-]{1,80}:(\S+)$"),
-        (
-            "password",
-            "",
-            r"^\"?[\w@.\\-]{1,80}\"?[ \t]+(?:\*|l2tpd|pptpd|pppd)[ \t]+\"?([^\s\"]+)\"?[ \t]+(?:\*|\d[\d.]+)$",
-        ),
-        ("password", "ENC ", r"\bENC [A-Za-z0-9+/=]{4,}\r?\n[ \t]*([A-Za-z0-9+/=]{8,})[ \t\r]*$"),
-        # an environment as YAML
-        (
-            "password",
-            "value:",
-            r"name:[ \t]*\"?\w{0,60}(?:PASSWORD|PASSWD|PASS|PWD|SECRET|TOKEN|_KEY)\"?[ \t]*\n[ \t]*value:\s*(\S+)",
-        ),
-        (
-            "community",
-            "community ",
-            r"^[ \t]*(?:\w{1,20}:[ \t])?community \"?([^\s\"{]+)\"? \{\s{0,80}(?:authorization|client|view|network)",
-        ),
-        # Junos as XML and JSON: the name of a community is a line further on; those of routes have members
-        ("community", "<community>", r"<community>\s{0,80}<name>([^<\n]+)</name>(?!\s{0,80}<members>)"),
-        (
-            "community",
-            '"community"',
-            r'"community"\s?:\s?\[\s{0,80}\{\s{0,80}"name"\s?:\s?"([^"\n]+)"(?!,\s{0,80}"members")',
-        ),
-    )
-)
-
-
-def documents(text: str, *, linux: bool) -> Iterator[Span]:
-    """What only a whole line, or several, show."""
-    for kind, needle, pattern in _WHOLE:
-        if needle in text and (needle or linux):
-            for found in pattern.finditer(text):
-                if is_secret(found[1], strong=True):
-                    yield found.start(1), found.end(1), kind
 
 
 def blocks(text: str) -> Iterator[tuple[int, int]]:

@@ -20,17 +20,21 @@ from netssh_mcp.knowledge.redaction_rules import Rule, is_encoding, words
 
 Ancestors = Callable[[], Iterable[str]]  # the lines of the sections that a line stands in, asked only when needed
 
-_LEAD: Final = re.compile(r"[\s+!<>|'\"-]*(?:\d{1,7}[:-]\s*)?")  # a diff's sign, grep's number
+_LEAD: Final = re.compile(
+    r"[\s+!<>|'\"-]*(?:\d{1,7}[:-]\s*)?(?:\[[~*]?[\w./-]{1,80}\](?=[a-z]))?"
+)  # a diff's sign, grep's number, VRP's prompt
 _VERB: Final = re.compile(
     r"(?:(?:no|set|undo|default|do|delete|add|activate|deactivate|edit|rename|protect|unprotect|replace"
     r"|(?:inactive|active|protect|replace|delete):)\s+)?/?\s*(?=[A-Za-z])"
 )
 _LOGGED: Final = re.compile(
     r"\b[Cc]ommand\s?[:=]?\s?['\"]|\bexecuted (?:the )?'|\bCOMMAND=|\bCMD \(|\s\|\s+!?(?=[a-z])|\bcli command \""
+    r"|\bCommand is "
 )
 _LOG_SIGNS: Final = ("ommand", "executed ", "COMMAND=", "CMD (", " | ", "  |")
 _INNER: Final = re.compile(
-    r"(?<=\S)[#>$]\s*/?(?=[a-z])|:\s+(?=[a-z])|(?<=command:)|(?<=cmd=)"
+    r"(?:(?<=\S)|(?<=\) ))[#>$]\s*/?(?=[a-z])(?![\w-]{1,40}[>#])"
+    r"|(?<=\\n)(?=[a-z])|:\s+(?=[a-z])|(?<=command:)|(?<=cmd=)"
 )  # behind a prompt, in a log of commands
 _MOST_PASSED: Final = 8  # words between a keyword and its secret
 _MOST_STARTS: Final = 8  # places of one line where a command may begin
