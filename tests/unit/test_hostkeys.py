@@ -88,7 +88,9 @@ def test_tofu_keeps_no_key_under_a_name_that_would_be_read_as_something_else(ali
     assert not found.own_file.exists()
 
 
-@pytest.mark.parametrize("pin", [fingerprint(KEY.asbytes()), line(KEY), KEY.get_base64()])
+@pytest.mark.parametrize(
+    "pin", [fingerprint(KEY.asbytes()), line(KEY), KEY.get_base64()], ids=["fingerprint", "line", "key"]
+)
 def test_a_pin_decides_alone(pin: str, tmp_path: Path) -> None:
     found = keys(tmp_path, f"[127.0.0.1]:2201 {line(OTHER)}\n")
     pinned = replace(R1, host_key=pin)
