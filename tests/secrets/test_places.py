@@ -26,36 +26,15 @@ from netssh_mcp.knowledge.inventory import InventorySource
 from netssh_mcp.knowledge.log_scrubbing import scrubbed_logs
 from netssh_mcp.knowledge.secrets import Secret
 from netssh_mcp.knowledge.vault import Vault
+from tests.keyrings import MemoryKeyring, in_memory
 
 CANARY = "c4n4ry\\'\"é%{p}"
 
 
-class MemoryKeyring(keyring.backend.KeyringBackend):
-    priority = 1
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # keyring's own is not annotated
-        self.stored: dict[tuple[str, str], str] = {}
-        self.locked = False
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.stored.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        if self.locked:
-            raise keyring.errors.PasswordSetError("locked")
-        self.stored[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        del self.stored[service, username]
-
-
 @pytest.fixture
 def memory_keyring() -> Iterator[MemoryKeyring]:
-    before, ours = keyring.get_keyring(), MemoryKeyring()
-    keyring.set_keyring(ours)
-    yield ours
-    keyring.set_keyring(before)
+    with in_memory() as ours:
+        yield ours
 
 
 @pytest.fixture

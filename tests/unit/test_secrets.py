@@ -12,44 +12,20 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-import keyring
-import keyring.backend
-import keyring.errors
 import pytest
 
 from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge import secret_sources
 from netssh_mcp.knowledge.secrets import Secret
+from tests.keyrings import MemoryKeyring, in_memory
 
 CANARY = "c4n4ry\\'\"é%{p}"
 
 
-class _MemoryKeyring(keyring.backend.KeyringBackend):
-    priority = 1
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # keyring's own is not annotated
-        self.stored: dict[tuple[str, str], str] = {}
-        self.locked = False
-
-    def get_password(self, service: str, username: str) -> str | None:
-        if self.locked:
-            raise keyring.errors.KeyringLocked("locked")
-        return self.stored.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.stored[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        del self.stored[service, username]
-
-
 @pytest.fixture
-def memory_keyring() -> Iterator[_MemoryKeyring]:
-    before, ours = keyring.get_keyring(), _MemoryKeyring()
-    keyring.set_keyring(ours)
-    yield ours
-    keyring.set_keyring(before)
+def memory_keyring() -> Iterator[MemoryKeyring]:
+    with in_memory() as ours:
+        yield ours
 
 
 @pytest.fixture
@@ -244,7 +220,7 @@ def test_a_command_cannot_read_our_input_which_is_the_mcp_stream() -> None:
     assert _python("import sys; print('read:' + sys.stdin.read())").reveal() == "read:"
 
 
-def test_the_keyring_gives_the_password_of_service_and_user(memory_keyring: _MemoryKeyring) -> None:
+def test_the_keyring_gives_the_password_of_service_and_user(memory_keyring: MemoryKeyring) -> None:
     memory_keyring.stored["team/net", "admin"] = CANARY
     secret = Secret.parse("keyring:team/net/admin")
     assert secret.reveal() == CANARY
