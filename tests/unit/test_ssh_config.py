@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge.ssh_config import SshConfig, SshHost
 from netssh_mcp.knowledge.ssh_words import hop, seconds, words
+from tests.devices import openssh
 
 NOTHING = ("", "none", "0")
 CASES: list[tuple[str, str, str]] = [
@@ -115,8 +115,7 @@ INCLUDED = {
 
 @pytest.mark.parametrize(("text", "host"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_the_real_client_reads_the_same(text: str, host: str, tmp_path: Path) -> None:
-    if shutil.which("ssh") is None:
-        pytest.skip("there is no ssh here to compare with")
+    openssh.needed()
     for name, content in INCLUDED.items():
         (tmp_path / name).write_text(content.replace("{folder}", str(tmp_path)))
     file = tmp_path / "config"
