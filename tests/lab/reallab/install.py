@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 PACKAGES = ("frr", "openssh-server", "openssh-client", "sudo", "iproute2", "iputils-ping", "less")
@@ -38,8 +40,13 @@ def install() -> None:
     """Installs what is missing; does nothing when nothing is. Raises LabError with apt's last words."""
     if reason := why_not():
         raise LabError(reason)
-    if not missing():
-        return
+    with (Path(tempfile.gettempdir()) / "netssh-install.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # the two halves of the suite may both come here on a fresh machine
+        if missing():
+            _install()
+
+
+def _install() -> None:
     made = _forbid_daemons()
     try:
         if not _apt("update", timeout=180) and not _apt("update", timeout=180):
