@@ -18,10 +18,12 @@ NetsshError                     effect    meaning
 │   ├── CommandInterrupted
 │   ├── SessionLost
 │   ├── PromptNotFound
+│   ├── TransferBroken
 │   └── OutputTooLarge
 ├── DeviceError                 none      the device answered no
 │   ├── CommandRejected
-│   └── CommandFailed
+│   ├── CommandFailed
+│   └── FileRefused
 └── AuditError                  none      the audit record could not be written, so nothing was sent
 """
 
@@ -227,6 +229,13 @@ class OutputTooLarge(SessionError):
     kind = "too_large"
 
 
+class TransferBroken(SessionError):
+    """A file did not arrive whole; the message says what is left of it there."""
+
+    kind = "transfer"
+    retryable = True
+
+
 class DeviceError(NetsshError):
     """The device answered no."""
 
@@ -245,3 +254,9 @@ class CommandFailed(DeviceError):
     kind = "exit"
     exit_status: int = 0
     stderr: str = ""
+
+
+class FileRefused(DeviceError):
+    """The host did not do what was asked with a file: not there, no permission, no space, it exists."""
+
+    kind = "file"

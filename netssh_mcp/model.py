@@ -27,8 +27,8 @@ class Reply:
     """What a device sent for one command, with everything that is not the command's own kept apart.
 
     `framing` is "proven" when the end was shown by a nonce, "prompt" when only the prompt was seen. `events` are the
-    lines the device sent unasked (syslog). `exit_status` and `stderr` exist on Linux only. `seconds` is from the first
-    byte written to the proven end.
+    lines the device sent unasked (syslog). `exit_status`, `stderr` and `signal` (what ended it: "TERM") exist on Linux
+    only. `seconds` is from the first byte written to the proven end.
     """
 
     output: str
@@ -37,3 +37,4 @@ class Reply:
     exit_status: int | None = None
     stderr: str = ""
     seconds: float = 0.0
+    signal: str = ""

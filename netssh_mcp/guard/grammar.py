@@ -40,6 +40,7 @@ class Meaning:
 
     `typed` is the line before its argument words were spelled out, "" where none was: refusals are held against both.
     `why` and `hint` are what whoever may not use this class is told. `url`: it names one, so the device would connect.
+    `also`: further readings that refusals are held against. `form`: see `actions`.
     """
 
     canonical: str
@@ -52,6 +53,8 @@ class Meaning:
     hint: str = ""
     url: bool = False
     typed: str = ""
+    also: tuple[str, ...] = ()
+    form: str = "command"
 
 
 def read(profile: Profile, command: str) -> Meaning:
@@ -67,6 +70,11 @@ def read(profile: Profile, command: str) -> Meaning:
             raise denied(text, "it names a URL; the device would connect to it")
         return replace(meaning, url=True)
     return meaning
+
+
+def plain(profile: Profile, command: str) -> str:
+    """One printable line without anything that a device might take for more than one; CommandDenied, InputError."""
+    return _plain(tables(profile), command)
 
 
 def denied(command: str, reason: str, hint: str = "") -> CommandDenied:

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 from netssh_mcp.errors import CommandDenied, InputError
 from netssh_mcp.guard import grammar
-from netssh_mcp.guard.rules import Terms
+from netssh_mcp.guard.grammar import Meaning
+from netssh_mcp.guard.rules import Terms, Verdict
 from netssh_mcp.knowledge.profiles import Profile
-from netssh_mcp.model import READS, CommandClass
+from netssh_mcp.model import CLASSES, READS, CommandClass
 
 if TYPE_CHECKING:
     from netssh_mcp.knowledge.inventory import Device
 
 _SEAL = object()
 BUILT_IN: Final = Terms()
+EVERY: Final[frozenset[CommandClass]] = frozenset(CLASSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,7 @@ def decide(
     """
     try:
         meaning = grammar.read(profile, command)
-        verdict = terms.judge(profile, meaning, within)
-        if not verdict.allowed:
-            raise grammar.denied(command, verdict.why, verdict.hint)
+        verdict = _allowed(profile, meaning, command, terms, within)
     except (CommandDenied, InputError) as refusal:
         refusal.device = device.name
         raise
@@ -85,6 +85,50 @@ def decide(
         within=within,
         seal=_SEAL,
     )
+
+
+def permit(
+    device: Device,
+    profile: Profile,
+    meaning: Meaning,
+    *,
+    terms: Terms = BUILT_IN,
+    within: frozenset[CommandClass] = EVERY,
+) -> Grant:
+    """A Grant for what has a meaning already: shell text, a line in config mode, a file, a forward. CommandDenied."""
+    try:
+        verdict = _allowed(profile, meaning, meaning.canonical, terms, within)
+    except CommandDenied as refusal:
+        refusal.device = device.name
+        raise
+    return Grant(
+        device=device,
+        profile=profile,
+        line=meaning.canonical,
+        command=meaning.canonical,
+        command_class=meaning.command_class,
+        rule=f"{meaning.rule}; {verdict.why}",
+        json=False,
+        terms=terms,
+        within=within,
+        seal=_SEAL,
+    )
+
+
+def required(grant: Grant) -> Grant:
+    """The same; TypeError for anything that is no Grant. What does something on a device asks this first."""
+    if not isinstance(grant, Grant):
+        raise TypeError("this takes a Grant, and only the policy makes one")
+    return grant
+
+
+def _allowed(
+    profile: Profile, meaning: Meaning, command: str, terms: Terms, within: frozenset[CommandClass]
+) -> Verdict:
+    verdict = terms.judge(profile, meaning, within)
+    if not verdict.allowed:
+        raise grammar.denied(command, verdict.why, verdict.hint)
+    return verdict
 
 
 def with_json(grant: Grant, *, by_name: bool = True) -> Grant:

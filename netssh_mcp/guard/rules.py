@@ -29,6 +29,7 @@ _SPACES: Final = re.compile(r" +")
 _QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
 _WRAPPED: Final = frozenset({"show", "display", "get"})  # `admin show ...` shows what `show ...` does
 _UNLIMITED: Final = float("inf")
+_ACTIONS: Final = ("get_file", "put_file", "forward", "shell")  # as actions.ACTIONS, which imports this floor's grammar
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,17 @@ class Entry:
 
     def pattern(self) -> str:
         """A regex for every command that begins with these words, abbreviated at will; of a menu path, in words."""
+        if self.words[0] in _ACTIONS:  # whole words, and `/...` for all below a folder
+            return rf"(?-i:{' '.join(map(_exactly, self.words))})(?: .*)?"
         text = _in_words(self.text) if self.text.startswith("/") else self.text
         return ".*" if text in ("...", "*") else abbreviated(text)
+
+
+def _exactly(word: str) -> str:
+    if word in ("*", "..."):
+        return r"\S+" if word == "*" else ".*"
+    below = word.endswith("/...")
+    return re.escape(word.removesuffix("/...") if below else word) + (r"(?:/\S*)?" if below else "")
 
 
 _Spelled = tuple[Entry, tuple[str, ...]]
@@ -57,9 +67,16 @@ def _fits(entry: Sequence[str], words: Sequence[str], *, whole: bool) -> bool:
     for at, wanted in enumerate(entry):
         if wanted == "...":
             return any(_fits(entry[at + 1 :], words[skip:], whole=whole) for skip in range(at, len(words) + 1))
-        if at == len(words) or wanted not in (words[at], "*"):
+        if at == len(words):
+            return False
+        if wanted not in (words[at], "*") and not _below(wanted, words[at]):
             return False
     return not whole or len(words) == len(entry)
+
+
+def _below(wanted: str, path: str) -> bool:
+    """`/var/log/...` is everything below that folder, however deep; a path that climbs is not."""
+    return wanted.endswith("/...") and path.startswith(wanted[:-3]) and "/../" not in f"{path}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +155,9 @@ class Permissions:
         """The first entry that spells the command. A program's arguments all count; a device's line may go on."""
         if not self.entries:
             return None
-        inner = _inner(profile, canonical)
-        if inner is None and profile.argv:
+        action = canonical.partition(" ")[0] in _ACTIONS
+        inner = _inner(profile, canonical) if not action else None
+        if inner is None and (profile.argv or action):
             words = arguments_of(canonical)
             return next((each for each, own in self.exact.get(words[0], ()) if _fits(own, words, whole=True)), None)
         line = inner[1] if inner else _in_words(canonical) if profile.menus else canonical
@@ -215,9 +233,11 @@ class Terms:
     def _refused(self, profile: Profile, meaning: Meaning) -> Verdict | None:
         if not self.never.entries and not self.denied.entries:
             return None
-        forms = refusable(profile, meaning.canonical)
+        forms = refusable(profile, meaning.canonical) if meaning.form == "command" else _readings(meaning.canonical)
         if meaning.typed:
             forms = (*forms, *refusable(profile, meaning.typed))
+        for other in meaning.also:
+            forms = (*forms, *refusable(profile, other))
         if entry := self.never.find(forms):
             return Verdict(False, f"{entry.place} denies {entry.text!r}, always", entry.place, _OTHER_WORDS)
         if entry := self.denied.find(forms):
@@ -228,7 +248,7 @@ class Terms:
         kind = meaning.command_class
         if kind == "secret-read" and self.secret_by:
             return Verdict(False, f"it shows secrets, and {self.secret_by} says secret_read: deny", self.secret_by)
-        entry = self.allowed.find(profile, meaning.canonical)
+        entry = self.allowed.find(profile, meaning.canonical) if meaning.form != "shell" else None
         if meaning.url and not (entry and _spells_url(entry, profile, meaning)):
             return Verdict(False, "it names a URL, which only an allow entry that spells it permits")
         if entry is not None:
@@ -243,7 +263,8 @@ class Terms:
 
     def _not_in_classes(self, profile: Profile, meaning: Meaning) -> Verdict:
         kind = meaning.command_class
-        near = Refusals.of(self.allowed.entries).find(refusable(profile, meaning.canonical))
+        forms = refusable(profile, meaning.canonical) if meaning.form == "command" else ()
+        near = Refusals.of(self.allowed.entries).find(forms)
         hint = f"Write its words in full, as {near.place} has them: {near.text}" if near else meaning.hint
         allowed = ", ".join(sorted(self.classes, key=CLASSES.index)) or "no class"
         if kind in READS:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from netssh_mcp.errors import CommandDenied, InputError, PolicyError
-from netssh_mcp.guard import grammar, policy
+from netssh_mcp.guard import actions, grammar, policy
+from netssh_mcp.guard.actions import ACTIONS, Form
 from netssh_mcp.guard.limits import Clock, Counters
 from netssh_mcp.guard.policy import Grant
 from netssh_mcp.guard.rules import Rule, Rules, Terms, terms
@@ -121,6 +122,33 @@ class Wall:
     ) -> Grant:
         """A Grant by the rules as they are now. Counts nothing. CommandDenied, InputError."""
         return policy.decide(device, profile, command, terms=self.terms(inventory, device), within=within)
+
+    def decide_any(
+        self,
+        inventory: Inventory,
+        device: Device,
+        profile: Profile,
+        text: str,
+        *,
+        form: Form = "command",
+        sudo: bool = False,
+        sudo_user: str = "",
+    ) -> Grant:
+        """As `decide`, for a tool that may send every class: a command, a shell's text, or a line in config mode."""
+        try:
+            meaning = actions.read(profile, text, form)
+        except (CommandDenied, InputError) as refusal:
+            refusal.device = device.name
+            raise
+        if sudo:
+            meaning = actions.as_superuser(meaning, sudo_user)
+        return policy.permit(device, profile, meaning, terms=self.terms(inventory, device))
+
+    def decide_action(
+        self, inventory: Inventory, device: Device, profile: Profile, words: tuple[str, ...], kind: CommandClass
+    ) -> Grant:
+        """A Grant for what is no command: `("get_file", "read", "/etc/hosts")`. CommandDenied."""
+        return policy.permit(device, profile, actions.action(words, kind), terms=self.terms(inventory, device))
 
     def count(self, grant: Grant) -> None:
         """One more line for this device's rates. CommandDenied, retryable, when it is one too many."""
@@ -271,7 +299,7 @@ def unknown_words(
             continue
         for entry in (*rule.allow, *rule.deny, *rule.deny_always):
             first = entry.words[0].lower()
-            if first in (*words, "...", "*") or not (sure or near(first, words)):
+            if first in (*words, *ACTIONS, "...", "*") or not (sure or near(first, words)):
                 continue
             where = ", ".join(platforms)
             text = f"{entry.text!r}: no command of {where} begins with {first!r}; {did_you_mean(first, words)}"

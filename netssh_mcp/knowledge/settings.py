@@ -13,14 +13,17 @@ from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.knowledge.shipped import shipped
 
+AnswerFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-TOOLSETS: Final = ("observe",)  # what this version has; `all` is all of it
-RESERVED_TOOLSETS: Final = ("operate", "change")
+TOOLSETS: Final = ("observe", "operate")  # what this version has; `all` is all of it
+DEFAULT_TOOLSETS: Final = ("observe",)
+RESERVED_TOOLSETS: Final = ("change",)
 _ENVIRONMENT: Final = "NETSSH_"
 _LEVELS: Final[Mapping[str, LogLevel]] = {"debug": "debug", "info": "info", "warning": "warning", "error": "error"}
 _HostKeys = Literal["strict", "tofu", "pinned"]
 _MODES: Final[Mapping[str, _HostKeys]] = {"strict": "strict", "tofu": "tofu", "pinned": "pinned"}
+_FORMATS: Final[Mapping[str, AnswerFormat]] = {"text": "text", "json": "json"}
 _TRUTH: Final = {
     "1": True,
     "true": True,
@@ -51,7 +54,12 @@ class Settings:
     templates: Path | None = None
     audit: Path | None = None
     ssh_config: Path | None = None  # None: not read
-    toolsets: tuple[str, ...] = TOOLSETS
+    env_file: Path | None = None  # secrets and overrides per host, besides the process's environment
+    edit_hosts: Path | None = None  # the overlay that the `host` tool writes; None: it may not
+    ad_hoc: bool = False  # targets such as user@host:port that are in no inventory
+    local_roots: tuple[Path, ...] = ()  # folders on this side that files may come from and go to
+    answer_format: AnswerFormat = "text"
+    toolsets: tuple[str, ...] = DEFAULT_TOOLSETS
     read_only: bool = False
     host_keys: _HostKeys = "strict"
     output_cap: int = 20_000
@@ -77,6 +85,11 @@ class Settings:
             templates=given.existing("templates", Path.is_dir, "folder"),
             audit=given.path("audit") or state / "audit.jsonl",
             ssh_config=given.ssh_config(),
+            env_file=given.existing("env_file", Path.is_file, "file"),
+            edit_hosts=given.path("edit_hosts"),
+            ad_hoc=given.flag("ad_hoc"),
+            local_roots=given.paths("local_roots"),
+            answer_format=given.word("answer_format", _FORMATS, "text"),
             toolsets=given.toolsets(),
             read_only=given.flag("read_only"),
             host_keys=given.word("host_keys", _MODES, "strict"),
@@ -145,11 +158,12 @@ class _Given:
         return tuple(self._absolute(text) for text in self._texts(name, os.pathsep if several else ""))
 
     def toolsets(self) -> tuple[str, ...]:
-        asked = self._texts("toolsets", ",") or TOOLSETS
+        asked = self._texts("toolsets", ",") or DEFAULT_TOOLSETS
         for word in asked:
             if word in RESERVED_TOOLSETS:
                 raise InputError(
-                    f"{self._origin('toolsets')}: toolset {word!r} is not in this version", hint=f"Use {TOOLSETS[0]!r}."
+                    f"{self._origin('toolsets')}: toolset {word!r} is not in this version",
+                    hint=f"Use {', '.join(TOOLSETS)}.",
                 )
             if word not in (*TOOLSETS, "all"):
                 near = did_you_mean(word, (*TOOLSETS, "all"))

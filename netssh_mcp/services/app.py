@@ -22,16 +22,25 @@ from netssh_mcp.knowledge.profiles import Profile, Profiles
 from netssh_mcp.knowledge.settings import Settings
 from netssh_mcp.knowledge.vault import Vault
 from netssh_mcp.services.commands import Commands
+from netssh_mcp.services.desk import Desk
 from netssh_mcp.services.devices import Devices
+from netssh_mcp.services.files import Files
+from netssh_mcp.services.forwards import Forwards
 from netssh_mcp.services.harvest import Harvester
+from netssh_mcp.services.hosts import Hosts
 from netssh_mcp.services.jobs import Jobs
+from netssh_mcp.services.named import Sessions
 from netssh_mcp.services.outputs import Outputs
 from netssh_mcp.services.policy_view import fitting
+from netssh_mcp.services.runs import Runs
+from netssh_mcp.services.shells import Shells
+from netssh_mcp.services.shown import Shown
 from netssh_mcp.sessions.pool import Closeable, Pool
 from netssh_mcp.wire.turn import Connection, Turn
 
 if TYPE_CHECKING:
     from netssh_mcp.wire.opener import Opener
+    from netssh_mcp.wire.shared import Shared
 
 BYTE_LIMIT = 64 << 20  # of one command's output held in memory; what is longer is interrupted
 
@@ -47,6 +56,12 @@ class App:
     jobs: Jobs
     pool: Pool
     harvester: Harvester
+    runs: Runs
+    sessions: Sessions
+    shells: Shells
+    files: Files
+    forwards: Forwards
+    hosts: Hosts
 
 
 @asynccontextmanager
@@ -82,9 +97,25 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
                 wall=wall,
                 redactor=redactor,
             )
+            shown = Shown(redactor, pool.threads)
+            desk = Desk(settings, inventory, profiles, pool, wall, audit, redactor, shown, outputs, jobs)
             harvester = Harvester(inventory=inventory, profiles=profiles, pool=pool, audit=audit)
             try:
-                yield App(settings, commands, Devices(inventory, profiles, pool, wall), outputs, jobs, pool, harvester)
+                yield App(
+                    settings,
+                    commands,
+                    Devices(inventory, profiles, pool, wall),
+                    outputs,
+                    jobs,
+                    pool,
+                    harvester,
+                    runs=Runs(desk),
+                    sessions=Sessions(desk),
+                    shells=Shells(desk),
+                    files=Files(desk),
+                    forwards=Forwards(desk),
+                    hosts=Hosts(desk),
+                )
             except NetsshError as error:
                 failure = error  # raised outside: a task group would wrap it
             finally:
@@ -125,6 +156,9 @@ class _Open:
 
     def reach(self, hops: Sequence[Device], *, turn: Turn) -> Closeable:
         return self._made().reach(hops, turn=turn)
+
+    def share(self, hops: Sequence[Device], *, turn: Turn) -> Shared:
+        return self._made().share(hops, turn=turn)
 
     def expire(self, now: float) -> None:
         if self._opener is not None:

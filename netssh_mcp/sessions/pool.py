@@ -9,16 +9,19 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 import anyio.to_thread
 
-from netssh_mcp.errors import AuthenticationFailed, CredentialStopped, NetsshError
+from netssh_mcp.errors import AuthenticationFailed, ConnectError, CredentialStopped, NetsshError
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.sessions.session import Session, in_thread
 from netssh_mcp.wire.turn import Connection, Turn, not_sent
+
+if TYPE_CHECKING:
+    from netssh_mcp.wire.shared import Shared
 
 _THREADS = 1024  # commands under way at once in one server; each has a worker thread while it runs
 _LOGINS = 64  # logins under way at once: key exchange is CPU work on both sides
@@ -41,6 +44,9 @@ class OpenConnection(Protocol):
 
     def reach(self, hops: Sequence[Device], *, turn: Turn) -> Closeable:
         """Be logged in to the last of `hops`, a jump host; others may share it."""
+
+    def share(self, hops: Sequence[Device], *, turn: Turn) -> Shared:
+        """A place on the one connection to the last of `hops`, a host that files, shells and forwards use together."""
 
     def expire(self, now: float) -> None:
         """Close shared connections that were not used for long enough."""
@@ -176,24 +182,48 @@ class Pool:
 
     # -- login ---------------------------------------------------------------------------------------------------
 
-    async def _login(self, slot: _Slot, profile: Profile, turn: Turn) -> Session:
-        device = slot.hops[-1]
-        accounts = [self._account(hop) for hop in slot.hops]
+    async def share(self, hops: tuple[Device, ...], turn: Turn) -> Shared:
+        """A place on the one connection to the last of `hops`, which the caller closes. Raises ConnectError,
+        CommandInterrupted."""
+        if self._closed:
+            raise ConnectError("the server is closing", device=hops[-1].name)
+        async with self._admitted(hops, turn):
+            try:
+                return await in_thread(
+                    lambda: self._open_connection.share(hops, turn=turn),
+                    turn,
+                    self._logins,
+                    orphaned=lambda shared: shared.close(),
+                )
+            except AuthenticationFailed as error:
+                await self._note(error, hops)
+                raise
+
+    @asynccontextmanager
+    async def _admitted(self, hops: tuple[Device, ...], turn: Turn) -> AsyncIterator[None]:
+        """May log in now: one at a time until the credentials of each hop have worked once, and none refused ones."""
+        accounts = [self._account(hop) for hop in hops]
         async with AsyncExitStack() as held:
-            await _waited(slot.login.acquire, device, turn)
-            held.callback(slot.login.release)
             for number, account in enumerate(accounts[:-1], 1):
                 await self._refuse_again(account)
                 if not account.accepted:
-                    held.callback((await self._first_time(slot.hops[:number], account, device, turn)).close)
+                    held.callback((await self._first_time(hops[:number], account, hops[-1], turn)).close)
             account = accounts[-1]
             if not account.accepted:
-                await _waited(account.trial.acquire, device, turn)
+                await _waited(account.trial.acquire, hops[-1], turn)
                 held.callback(account.trial.release)
             await self._refuse_again(account)
-            connection = await self._connected(slot, profile, turn)
+            yield
         for account in accounts:
             account.accepted, account.refused = True, None
+
+    async def _login(self, slot: _Slot, profile: Profile, turn: Turn) -> Session:
+        device = slot.hops[-1]
+        async with AsyncExitStack() as held:
+            await _waited(slot.login.acquire, device, turn)
+            held.callback(slot.login.release)
+            await held.enter_async_context(self._admitted(slot.hops, turn))
+            connection = await self._connected(slot, profile, turn)
         slot.lost = False
         self._numbers += 1
         return Session(self._numbers, device, connection)

@@ -126,3 +126,15 @@ JOB = shape(
     columns=STRINGS,
     next=NEXT,
 )
+
+RUN = shape(
+    "requested ok failed rows",
+    requested=COUNT,
+    ok=COUNT,
+    failed=COUNT,
+    rows=said(listed({"type": "object"}), "as in show, and `signal`, `session`; with untrusted parts"),
+    job_id=said(STRING, "for job"),
+    problem=PROBLEM,
+    next=NEXT,
+)
+DOCUMENT = {"type": "object", "description": "facts of the action; text of a device is untrusted"}

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge.near import did_you_mean
-from netssh_mcp.tools import observe
+from netssh_mcp.tools import observe, operate
 from netssh_mcp.tools.strict import StrictTool
 
-TOOLSETS: dict[str, Callable[[], tuple[StrictTool, ...]]] = {"observe": observe.tools}
+TOOLSETS: dict[str, Callable[[], tuple[StrictTool, ...]]] = {"observe": observe.tools, "operate": operate.tools}
 
 
 def chosen(names: Sequence[str], *, read_only: bool = False) -> list[StrictTool]:

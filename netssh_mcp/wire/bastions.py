@@ -20,7 +20,7 @@ from netssh_mcp.wire.credentials import plain
 from netssh_mcp.wire.dial import Allowed, anywhere
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.orderly import Orderly
-from netssh_mcp.wire.transport import Link, connect
+from netssh_mcp.wire.transport import Link, Ways, connect
 
 IDLE = 60.0  # seconds that a connection nobody uses is kept, or the jump host's `idle_timeout` where that is less
 _PROVEN = 5.0  # seconds for which an answer proves that the jump host is there
@@ -111,8 +111,11 @@ class Bastions:
         allowed: Allowed = anywhere,
         idle: float = IDLE,
         breaker: Breaker | None = None,
+        ways: Ways | None = None,
     ) -> None:
+        """`ways`: where the connections to the hops before the last are, if not here."""
         self.breaker = breaker or Breaker()
+        self._ways = ways or self
         self._host_keys = host_keys
         self._allowed = allowed
         self._idle = idle
@@ -159,7 +162,7 @@ class Bastions:
                 self._host_keys,
                 deadline,
                 bastion.link,
-                self,
+                self._ways,
                 allowed=self._allowed,
                 forwards=True,
             )

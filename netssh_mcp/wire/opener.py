@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 
@@ -22,6 +23,7 @@ from netssh_mcp.wire.forget import forget_locals
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.linux import LinuxConnection
 from netssh_mcp.wire.network import NetworkConnection
+from netssh_mcp.wire.shared import Shared
 from netssh_mcp.wire.transport import Link, connect, said
 from netssh_mcp.wire.turn import Connection, Turn
 
@@ -40,6 +42,8 @@ class Opener:
         self._allowed = allowed
         self._breaker = Breaker()
         self._bastions = Bastions(host_keys, allowed=allowed, idle=bastion_idle, breaker=self._breaker)
+        # A host's own connection is kept as long as its entry says: `idle_timeout` is the smaller one then.
+        self._hosts = Bastions(host_keys, allowed=allowed, idle=math.inf, breaker=self._breaker, ways=self._bastions)
 
     def __call__(self, hops: Sequence[Device], profile: Profile, *, turn: Turn, byte_limit: int) -> Connection:
         """Log in to the last of `hops` and make it ready: shell, preparation, proven prompt.
@@ -81,12 +85,30 @@ class Opener:
             raise
         return link
 
+    def share(self, hops: Sequence[Device], *, turn: Turn) -> Shared:
+        """A place on the one connection to the last of `hops`, logged in to unless that has been done.
+
+        Raises as a login does; a cancel of `turn` ends the waiting.
+        """
+        link = Link(self._breaker)
+        turn.bind(link.close)
+        deadline = time.monotonic() + sum(hop.connect_timeout for hop in hops)
+        try:
+            bastion = self._hosts.hold(tuple(hops), link, deadline)
+            link.go_through(bastion)
+        except BaseException as error:
+            forget_locals(error)
+            raise
+        return Shared(bastion, link)
+
     def expire(self, now: float) -> None:
-        """Close connections to jump hosts that nobody has used for long enough at `now` (monotonic)."""
+        """Close shared connections that nobody has used for long enough at `now` (monotonic)."""
+        self._hosts.expire(now)
         self._bastions.expire(now)
 
     def close(self) -> None:
-        """Close all connections to jump hosts."""
+        """Close all shared connections."""
+        self._hosts.close()
         self._bastions.close()
 
 
