@@ -161,10 +161,8 @@ class _Given:
         asked = self._texts("toolsets", ",") or DEFAULT_TOOLSETS
         for word in asked:
             if word in RESERVED_TOOLSETS:
-                raise InputError(
-                    f"{self._origin('toolsets')}: toolset {word!r} is not in this version",
-                    hint=f"Use {', '.join(TOOLSETS)}.",
-                )
+                wrong = f"{self._origin('toolsets')}: toolset {word!r} is not in this version"
+                raise InputError(wrong, hint=f"Use {', '.join(TOOLSETS)}.")
             if word not in (*TOOLSETS, "all"):
                 near = did_you_mean(word, (*TOOLSETS, "all"))
                 raise InputError(f"{self._origin('toolsets')}: there is no toolset {word!r}; {near}")

@@ -174,7 +174,7 @@ class Pool:
         return None
 
     def _give_back(self, slot: _Slot, session: Session) -> None:
-        if session.usable and not slot.retired and not self._closed:
+        if session.usable and not session.spent and not slot.retired and not self._closed:
             slot.idle.append(session)
             return
         slot.lost = slot.lost or not session.usable

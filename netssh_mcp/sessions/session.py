@@ -19,6 +19,7 @@ from netssh_mcp.guard.policy import Grant
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.refusals import refusal
 from netssh_mcp.model import Reply, SessionState
+from netssh_mcp.wire.order import PLAIN, Order
 from netssh_mcp.wire.turn import Connection, Turn
 
 T = TypeVar("T")
@@ -100,6 +101,7 @@ class Session:
         self.commands_run = 0
         self.last_command = ""
         self.state: SessionState = "clean"
+        self.spent = False  # its user left it in a state that the next one must not find; it is closed, not lost
         self._at_prompt = True
 
     @property
@@ -107,7 +109,9 @@ class Session:
         """Clean and, as far as this side knows, connected."""
         return self.state == "clean" and self.connection.alive
 
-    async def run(self, grant: Grant, *, timeout: float, turn: Turn, limiter: anyio.CapacityLimiter) -> Reply:
+    async def run(
+        self, grant: Grant, *, timeout: float, turn: Turn, limiter: anyio.CapacityLimiter, order: Order = PLAIN
+    ) -> Reply:
         """Send what was granted and return its proven output. `timeout` is the command's own, in seconds.
 
         Raises CommandRejected (the device said no, its text is in `partial`), CommandTimeout, CommandInterrupted,
@@ -120,7 +124,7 @@ class Session:
         self._at_prompt = False
         deadline = time.monotonic() + timeout
         try:
-            reply = await in_thread(lambda: self._exchange(grant, deadline, turn), turn, limiter)
+            reply = await in_thread(lambda: self._exchange(grant, deadline, turn, order), turn, limiter)
         finally:
             # A thread that is not back by now (it did not answer a cancel) has not set `_at_prompt`.
             self.used_at = time.monotonic()
@@ -136,11 +140,11 @@ class Session:
             self.used_at = time.monotonic()
             self.state = "clean" if self.connection.alive else "dead"
 
-    def _exchange(self, grant: Grant, deadline: float, turn: Turn) -> Reply:
+    def _exchange(self, grant: Grant, deadline: float, turn: Turn, order: Order) -> Reply:
         """In the thread. Only what leaves a proven prompt lets the session live on."""
         logs = any(re.fullmatch(pattern, grant.command) for pattern in grant.profile.log_commands)
         try:
-            reply = self.connection.run(grant.line, deadline=deadline, turn=turn, reads_logs=logs)
+            reply = self.connection.run(grant.line, deadline=deadline, turn=turn, reads_logs=logs, order=order)
         except (CommandTimeout, CommandInterrupted, OutputTooLarge):
             self._at_prompt = True  # it was stopped and the prompt proven again, or else the connection is closed
             raise

@@ -26,6 +26,7 @@ from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.model import Reply
 from netssh_mcp.wire.framing import Prompt, new_nonce
+from netssh_mcp.wire.order import PLAIN, Order
 from netssh_mcp.wire.reader import Reader
 from netssh_mcp.wire.text import clean
 from netssh_mcp.wire.transport import Link
@@ -122,12 +123,12 @@ class LinuxConnection:
             ) from error
         self.pid = int(reply.output) if reply.output.strip().isdigit() else 0
 
-    def run(self, line: str, *, deadline: float, turn: Turn, reads_logs: bool = False) -> Reply:
+    def run(self, line: str, *, deadline: float, turn: Turn, reads_logs: bool = False, order: Order = PLAIN) -> Reply:
         """One command line; its output, its stderr and its exit status.
 
         Raises CommandTimeout, CommandInterrupted, OutputTooLarge, SessionLost; each keeps the text so far.
         """
-        del reads_logs  # nothing arrives unasked on pipes
+        del reads_logs, order  # nothing arrives unasked on pipes
         reader = self._require()
         started = time.monotonic()
         streams = _Streams(new_nonce())

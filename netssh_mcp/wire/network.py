@@ -20,6 +20,7 @@ from netssh_mcp.wire.echo import incomplete_escape, is_proof
 from netssh_mcp.wire.framing import Exchange, Prompt, Split
 from netssh_mcp.wire.help import help_text
 from netssh_mcp.wire.login import INTERRUPT, Login
+from netssh_mcp.wire.order import PLAIN, Order
 from netssh_mcp.wire.questions import question
 from netssh_mcp.wire.reader import Reader
 from netssh_mcp.wire.sync import prove_prompt
@@ -69,12 +70,13 @@ class NetworkConnection:
         """The mode that the prompt shows: exec, enable, config, ... or "" when the profile does not know it."""
         return self.profile.mode(self.prompt.line)
 
-    def run(self, line: str, *, deadline: float, turn: Turn, reads_logs: bool = False) -> Reply:
+    def run(self, line: str, *, deadline: float, turn: Turn, reads_logs: bool = False, order: Order = PLAIN) -> Reply:
         """One line and all of its output, its end proven. After an error the session is at a proven prompt, or closed.
 
         Raises CommandTimeout, CommandInterrupted, OutputTooLarge, SessionLost; each keeps the text so far.
         """
         reader = self._require()
+        del order
         started = time.monotonic()
         unfinished = self._take_unsolicited(reader)
         exchange = Exchange(self.profile, self.prompt, line, reads_logs=reads_logs)

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from netssh_mcp.errors import CommandInterrupted
 from netssh_mcp.model import Reply, WaitReason
 from netssh_mcp.wire.framing import Prompt
+from netssh_mcp.wire.order import PLAIN, Order
 
 
 class Turn:
@@ -19,6 +20,7 @@ class Turn:
         self.waiting: WaitReason | Literal[""] = ""
         self.question = ""
         self.partial: Callable[[], str] = str
+        self._signal = ""
         self._input = ""  # one key at most: a second one would be an answer to a question nobody has seen
         self._asking = threading.Lock()
         self._wake: Callable[[], None] = _nothing
@@ -58,10 +60,22 @@ class Turn:
             text, self._input = self._input, ""
             return text
 
+    def signal(self, name: str) -> None:
+        """Ask the thread that owns the connection to send the command a signal ("INT", "TERM") and to go on waiting."""
+        with self._asking:
+            self._signal = name
+        self._wake()
+
+    def take_signal(self) -> str:
+        """The signal left to send, or ""; it is not left there any longer."""
+        with self._asking:
+            name, self._signal = self._signal, ""
+            return name
+
     def forget_input(self) -> None:
         """The command that asked has ended, or begins anew: nothing waits, and no answer to it is typed any more."""
         with self._asking:
-            self._input = ""
+            self._input = self._signal = ""
             self.waiting = ""
 
 
@@ -93,7 +107,7 @@ class Connection(Protocol):
     def open(self, deadline: float, turn: Turn) -> None:
         """Make it ready for commands."""
 
-    def run(self, line: str, *, deadline: float, turn: Turn, reads_logs: bool = False) -> Reply:
+    def run(self, line: str, *, deadline: float, turn: Turn, reads_logs: bool = False, order: Order = PLAIN) -> Reply:
         """One line and all of its output, its end proven."""
 
     def help(self, typed: str, *, deadline: float, turn: Turn) -> str:
