@@ -13,6 +13,6 @@ class Sessions:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    async def act(self, action: str, device: str = "", name: str = "", format: str = "text") -> dict[str, Any]:
+    async def act(self, action: str, device: str = "", name: str = "", form: str = "text") -> dict[str, Any]:
         """What the `session` tool does."""
         raise NotImplementedError

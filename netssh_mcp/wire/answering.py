@@ -1,4 +1,4 @@
-"""What the caller has said beforehand that is to be typed: each answer once, and only behind the line it was meant for."""
+"""What the caller has said beforehand that is to be typed: each once, and only behind the line it was meant for."""
 
 from __future__ import annotations
 
