@@ -26,6 +26,14 @@ def answer(result: Structured, text: Callable[[Structured], str], *, failed: boo
     return CallToolResult(content=[TextContent(text=text(shown))], structured_content=shown, is_error=failed)
 
 
+def in_json(result: CallToolResult) -> CallToolResult:
+    """The same answer with its fields as text, instead of the text for people."""
+    text = render.compact(result.structured_content)
+    return CallToolResult(
+        content=[TextContent(text=text)], structured_content=result.structured_content, is_error=result.is_error
+    )
+
+
 def refusal(error: NetsshError) -> CallToolResult:
     """An error as the model reads it and as programs do; `isError` is set."""
     facts = error.facts()

@@ -15,6 +15,7 @@ from netssh_mcp.tools.waiting import Progress, alive
 
 RemotePath = Annotated[str, Field(description="On the device: absolute, or flash:name and the like.")]
 LocalPath = Annotated[str, Field(description="On this side, below a folder that the operator has opened.")]
+Encoding = Annotated[str, Field(description="Of text.")]
 Sudo = Annotated[bool, Field(description="Linux: where SFTP may not, through sudo.")]
 
 
@@ -24,10 +25,10 @@ async def get_file(
     *,
     device: Device,
     path: RemotePath,
-    action: Literal["read", "download", "list", "stat"] = "read",
+    action: Annotated[Literal["read", "download", "list", "stat"], Field(description="What to do.")] = "read",
     local_path: LocalPath = "",
     sudo: Sudo = False,
-    encoding: str = "utf-8",
+    encoding: Encoding = "utf-8",
     offset: Annotated[Count, Field(description="read: from this byte; list: from this entry.")] = 0,
     hidden: Annotated[bool, Field(description="list: names with a leading dot, too.")] = False,
     overwrite: Annotated[bool, Field(description="download: replace a local file.")] = False,
@@ -58,13 +59,13 @@ async def put_file(
     *,
     device: Device,
     path: RemotePath,
-    action: Literal["write", "upload", "mkdir", "delete"] = "write",
+    action: Annotated[Literal["write", "upload", "mkdir", "delete"], Field(description="What to do.")] = "write",
     content: Annotated[str, Field(description="write: the text, 2 MB at most.")] = "",
     local_path: LocalPath = "",
     mode: Annotated[str, Field(description="Permissions in octal, such as 0644; empty keeps or 0644.")] = "",
     sudo: Sudo = False,
-    encoding: str = "utf-8",
-    append: bool = False,
+    encoding: Encoding = "utf-8",
+    append: Annotated[bool, Field(description="write: to the end; not atomic.")] = False,
     overwrite: Annotated[bool, Field(description="false: refuse where the file exists.")] = True,
     make_dirs: Annotated[bool, Field(description="Make missing parents.")] = False,
 ) -> CallToolResult:

@@ -20,7 +20,7 @@ Port = Annotated[int, Field(ge=0, le=65_535)]
 async def forward(
     ctx: Ctx,
     *,
-    action: Literal["open", "list", "close"],
+    action: Annotated[Literal["open", "list", "close"], Field(description="What to do.")],
     device: Device = "",
     kind: Annotated[
         Literal["local", "remote", "dynamic"],

@@ -17,13 +17,13 @@ from netssh_mcp.tools.waiting import Progress, alive
 async def host(
     ctx: Ctx,
     *,
-    action: Literal["add", "edit", "remove", "test"],
+    action: Annotated[Literal["add", "edit", "remove", "test"], Field(description="What to do.")],
     name: Annotated[str, Field(description="The host's name in the inventory.")],
     values: Annotated[
         dict[str, Any],
         Field(
-            description="Keys of an inventory entry: hostname, port, platform, username, password, sudo, key_file, "
-            "groups, jump ...; secrets only as references (env:NAME, stored:NAME). edit: null takes a key away."
+            description="Keys of an inventory entry: hostname, port, platform, username, groups ...; secrets only as "
+            "references (env:NAME, stored:NAME). edit: null takes a key away."
         ),
     ] = {},  # noqa: B006
 ) -> CallToolResult:

@@ -42,11 +42,13 @@ async def session(
 async def shell(
     ctx: Ctx,
     *,
-    action: Literal["open", "send", "key", "read", "screen", "wait", "close"],
+    action: Annotated[
+        Literal["open", "send", "key", "read", "screen", "wait", "close"], Field(description="What to do.")
+    ],
     device: Device = "",
     shell_id: Annotated[str, Field(description="From open.")] = "",
-    text: Annotated[str, Field(description="send: typed, with Enter unless enter=false.")] = "",
-    enter: bool = True,
+    text: Annotated[str, Field(description="send: what to type.")] = "",
+    enter: Annotated[bool, Field(description="send: and Enter.")] = True,
     keys: Annotated[
         Strings, Field(description="key: enter, tab, esc, space, backspace, up, pgdn, home, f1, ctrl-c, alt-x ...")
     ] = [],  # noqa: B006

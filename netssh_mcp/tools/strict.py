@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 
 from netssh_mcp.errors import InputError, NetsshError
 from netssh_mcp.knowledge.near import near
-from netssh_mcp.tools.answers import refusal
+from netssh_mcp.tools.answers import in_json, refusal
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +43,20 @@ Strings = Annotated[list[str], BeforeValidator(_as_list)]
 
 
 class StrictTool(Tool):
-    """The SDK's tool with our argument errors, and an id in the log for what nobody foresaw."""
+    """The SDK's tool with our argument errors, and an id in the log for what nobody foresaw.
+
+    `as_json`: the text of its answers is the structured content, for clients whose model reads only the text.
+    """
+
+    as_json: bool = False
 
     async def run(  # the SDK's signature
         self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
     ) -> Any:  # noqa: ANN401
+        result = await self._answered(arguments, context, convert_result)
+        return in_json(result) if self.as_json and isinstance(result, CallToolResult) else result
+
+    async def _answered(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool) -> Any:  # noqa: ANN401
         required = self.parameters.get("required", [])
         # `null` for an optional argument means "not given": clients with strict schemas must send every key.
         given = {name: value for name, value in arguments.items() if value is not None or name in required}

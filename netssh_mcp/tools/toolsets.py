@@ -12,10 +12,12 @@ from netssh_mcp.tools.strict import StrictTool
 TOOLSETS: dict[str, Callable[[], tuple[StrictTool, ...]]] = {"observe": observe.tools, "operate": operate.tools}
 
 
-def chosen(names: Sequence[str], *, read_only: bool = False) -> list[StrictTool]:
+def chosen(names: Sequence[str], *, read_only: bool = False, as_json: bool = False) -> list[StrictTool]:
     """The tools of the named sets, in a fixed order; `read_only` wins over the names. InputError on an unknown name."""
     for name in names:
         if name not in TOOLSETS:
             raise InputError(f"there is no toolset '{name}'; {did_you_mean(name, TOOLSETS)}")
     tools = [tool for name, make in TOOLSETS.items() if name in names for tool in make()]
+    for tool in tools:
+        tool.as_json = as_json
     return [tool for tool in tools if not read_only or (tool.annotations and tool.annotations.read_only_hint)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mcp import Client
 from mcp.server import MCPServer
 
-from netssh_mcp.knowledge.settings import Settings
+from netssh_mcp.knowledge.settings import TOOLSETS, Settings
 from netssh_mcp.server import build_server
 
 if TYPE_CHECKING:
@@ -167,15 +167,16 @@ class FakeApp:
 
 
 def settings() -> Settings:
-    return Settings(inventory=(), known_hosts=(), spill=Path("unused"))
+    return Settings(inventory=(), known_hosts=(), spill=Path("unused"), toolsets=TOOLSETS)
 
 
-def server(fake: FakeApp | None = None) -> MCPServer[App]:
+def server(fake: FakeApp | None = None, *, as_json: bool = False) -> MCPServer[App]:
     @asynccontextmanager
     async def open_app(_settings: Settings) -> AsyncIterator[App]:
         yield (fake or FakeApp()).app()
 
-    return build_server(settings(), open_app)
+    chosen = replace(settings(), answer_format="json") if as_json else settings()
+    return build_server(chosen, open_app)
 
 
 def client(mode: str, fake: FakeApp | None = None) -> Client:

@@ -12,7 +12,7 @@ import pytest
 
 from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge import settings
-from netssh_mcp.server import INSTRUCTIONS
+from netssh_mcp.server import instructions
 from netssh_mcp.tools import toolsets
 from tests.conformance import contract, fake_app
 
@@ -23,6 +23,72 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "read_output": {"output_id": ..., "offset": 0, "limit": 0, "grep": "", "context": 0, "query": ""},
     "job": {"action": ..., "job_id": "", "cursor": 0, "text": ""},
 }
+OPERATE: dict[str, dict[str, Any]] = {
+    "run": {
+        "targets": ...,
+        "commands": ...,
+        "sudo": False,
+        "sudo_user": "",
+        "cwd": "",
+        "env": {},
+        "shell": False,
+        "answers": [],
+        "stop_on_error": True,
+        "timeout": 60,
+        "wait": 25,
+        "session": "",
+    },
+    "session": {"action": ..., "device": "", "name": "", "format": "text"},
+    "shell": {
+        "action": ...,
+        "device": "",
+        "shell_id": "",
+        "text": "",
+        "enter": True,
+        "keys": [],
+        "cursor": 0,
+        "pattern": "",
+        "quiet": 0,
+        "wait": 10,
+    },
+    "get_file": {
+        "device": ...,
+        "path": ...,
+        "action": "read",
+        "local_path": "",
+        "sudo": False,
+        "encoding": "utf-8",
+        "offset": 0,
+        "hidden": False,
+        "overwrite": False,
+    },
+    "put_file": {
+        "device": ...,
+        "path": ...,
+        "action": "write",
+        "content": "",
+        "local_path": "",
+        "mode": "",
+        "sudo": False,
+        "encoding": "utf-8",
+        "append": False,
+        "overwrite": True,
+        "make_dirs": False,
+    },
+    "forward": {
+        "action": ...,
+        "device": "",
+        "kind": "local",
+        "host": "",
+        "port": 0,
+        "listen": 0,
+        "bind": "127.0.0.1",
+        "lifetime": 3600,
+        "forward_id": "",
+    },
+    "host": {"action": ..., "name": ..., "values": {}},
+}
+EVERY = PARAMETERS | OPERATE
 FORBIDDEN = {"$ref", "$defs", "anyOf", "oneOf", "allOf", "not", "if", "then", "title"}
 every_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool["name"])
 
@@ -43,9 +109,9 @@ def test_the_tools_are_exactly_those_of_the_issue_with_its_parameters_and_defaul
         tool["name"]: {name: field.get("default", ...) for name, field in tool["inputSchema"]["properties"].items()}
         for tool in TOOLS
     }
-    assert found == PARAMETERS
-    assert list(found) == list(PARAMETERS)
-    assert [tool["name"] for tool in contract.tools()] == list(PARAMETERS), "the order is the same each time"
+    assert found == EVERY
+    assert list(found) == list(EVERY)
+    assert [tool["name"] for tool in contract.tools()] == list(EVERY), "the order is the same each time"
 
 
 def test_no_snapshot_is_left_of_a_tool_that_is_gone() -> None:
@@ -82,7 +148,7 @@ def test_a_schema_is_one_that_every_client_takes(tool: dict[str, Any]) -> None:
 def test_a_tool_says_what_it_may_do(tool: dict[str, Any]) -> None:
     hints = tool["annotations"]
     assert {"title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"} == set(hints)
-    assert hints["readOnlyHint"] is True
+    assert hints["readOnlyHint"] is (tool["name"] in PARAMETERS)
     assert tool["title"] == hints["title"]
     assert re.fullmatch(r"[a-z_]{1,40}", tool["name"])
     assert tool["description"]
@@ -93,16 +159,19 @@ def test_the_whole_list_is_small_enough_for_every_context_window() -> None:
 
 
 def test_the_instructions_fit_where_clients_cut_them_and_name_every_tool() -> None:
-    assert len(INSTRUCTIONS) < 2048
-    assert all(name in INSTRUCTIONS for name in PARAMETERS)
-    assert "untrusted" in INSTRUCTIONS
+    told = instructions(("observe", "operate"))
+    assert len(told) < 2048
+    assert all(name in told for name in EVERY)
+    assert "untrusted" in told
+    assert all(name in instructions(("observe",)) for name in PARAMETERS)
+    assert "put_file" not in instructions(("observe",))
 
 
 @pytest.mark.anyio
 async def test_both_eras_give_the_same_tools_and_instructions(mode: str) -> None:
     async with fake_app.client(mode) as client:
         listed = await client.list_tools()
-        assert client.instructions == INSTRUCTIONS
+        assert client.instructions == instructions(("observe", "operate"))
     assert [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in listed.tools] == TOOLS
 
 
@@ -110,6 +179,8 @@ def test_toolsets_are_chosen_by_name_and_a_wrong_name_says_which_exist() -> None
     assert tuple(toolsets.TOOLSETS) == settings.TOOLSETS
     assert [tool.name for tool in toolsets.chosen(["observe"])] == list(PARAMETERS)
     assert [tool.name for tool in toolsets.chosen(["observe"], read_only=True)] == list(PARAMETERS)
+    assert [tool.name for tool in toolsets.chosen(["operate", "observe"])] == list(EVERY)
+    assert [tool.name for tool in toolsets.chosen(settings.TOOLSETS, read_only=True)] == list(PARAMETERS)
     assert toolsets.chosen([]) == []
     with pytest.raises(InputError, match=r"there is no toolset 'obsrve'; did you mean observe\?"):
         toolsets.chosen(["obsrve"])

@@ -17,7 +17,7 @@ import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 
-from netssh_mcp.server import INSTRUCTIONS
+from netssh_mcp.server import instructions
 from tests.conformance import contract, fake_app
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ def spoken_to(folder: Path, how: str = "", *, busy: bool = False) -> Iterator[su
             say(process, HELLO)
             assert process.stdout
             answer = json.loads(process.stdout.readline())
-            assert answer["result"]["instructions"] == INSTRUCTIONS
+            assert answer["result"]["instructions"] == instructions(("observe",))
             say(process, READY)
             if busy:
                 say(process, SHOW)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mcp import Client
 
 from netssh_mcp.errors import CommandDenied, CommandTimeout
 from netssh_mcp.tools import render
@@ -153,3 +154,16 @@ def test_a_table_without_rows_says_so_and_long_cells_do_not_pad_the_others() -> 
     lines = render.table(["name", "value"], [["x" * 200, 1], [None, True]]).split("\n")
     assert lines[1].endswith("x | 1")
     assert lines[2] == f"{'-'.ljust(40)} | true"
+
+
+@pytest.mark.anyio
+async def test_a_server_may_give_its_answers_as_json_text_with_the_same_facts() -> None:
+    async with Client(fake_app.server(as_json=True)) as client:
+        good = await client.call_tool("show", {"targets": "*", "commands": ["x"]})
+        bad = await client.call_tool("show", {"targets": "*", "comands": ["x"]})
+    for result in (good, bad):
+        (content,) = result.content
+        assert content.type == "text"
+        assert json.loads(content.text) == result.structured_content
+    assert bad.is_error
+    assert not good.is_error
