@@ -13,7 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -76,8 +76,11 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     server = command("serve", _serve, "Serve MCP over stdio (the default command).")
-    server.add_argument("--toolsets", metavar="NAMES", help="comma list of tool sets: default, all, or their names")
+    server.add_argument("--toolsets", metavar="NAMES", help="observe (the default), or observe,operate, or all")
     server.add_argument("--read-only", action="store_true", default=None, help="offer only tools that read")
+    folders = server.add_argument("--allow-dir", metavar="DIR", dest="local_roots", action="append")
+    folders.help = "a folder here that files may come from and go to; may be given more than once"
+    server.add_argument("--format", choices=("text", "json"), dest="answer_format", help="how answers are written")
     show = command("show", _show, "Run read-only commands on devices.")
     show.add_argument("targets", metavar="TARGETS", help="names, comma lists, globs, @group, key=value, & | ! ( )")
     show.add_argument("commands", metavar="COMMAND", nargs="+", help="one command, quoted")
@@ -127,6 +130,15 @@ def _common() -> argparse.ArgumentParser:
         const="on",
         help="complete the inventory from this ssh_config, or ~/.ssh/config (write --ssh-config=FILE)",
     )
+    files.add_argument("--env-file", metavar="FILE", type=Path, help="NAME=VALUE lines: secrets, and values per host")
+    files.add_argument(
+        "--edit-hosts",
+        metavar="FILE",
+        nargs="?",
+        const="on",
+        help="let the `host` tool add hosts, in FILE or inventory.added.yaml (write --edit-hosts=FILE)",
+    )
+    files.add_argument("--ad-hoc", action="store_true", default=None, help="targets may be user@host:port, unlisted")
     files.add_argument("--templates", metavar="DIR", type=Path, help="your TextFSM templates")
     files.add_argument("--audit", metavar="FILE", type=Path, help="where each command and its outcome is recorded")
     files.add_argument(
@@ -152,9 +164,7 @@ def settings(args: argparse.Namespace, *, inventory_required: bool = True) -> Se
     from netssh_mcp import runner
     from netssh_mcp.knowledge.settings import Settings
 
-    files = ("inventory", "policy", "profiles", "templates", "audit", "ssh_config")
-    names = (*files, "toolsets", "read_only", "host_keys")
-    given = {name: getattr(args, name, None) for name in names}
+    given = {field.name: getattr(args, field.name, None) for field in fields(Settings)}
     chosen = Settings.resolve(given, os.environ, inventory_required=inventory_required)
     runner.log_to_stderr(chosen.log_level, chosen.transport_log_level)
     return chosen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -20,6 +20,8 @@ TOOLSETS: Final = ("observe", "operate")  # what this version has; `all` is all 
 DEFAULT_TOOLSETS: Final = ("observe",)
 RESERVED_TOOLSETS: Final = ("change",)
 _ENVIRONMENT: Final = "NETSSH_"
+_CALLED: Final = {"local_roots": "allow_dir", "answer_format": "format"}  # where flag and variable are not the field
+ADDED: Final = "inventory.added.yaml"  # the overlay, beside the last inventory file
 _LEVELS: Final[Mapping[str, LogLevel]] = {"debug": "debug", "info": "info", "warning": "warning", "error": "error"}
 _HostKeys = Literal["strict", "tofu", "pinned"]
 _MODES: Final[Mapping[str, _HostKeys]] = {"strict": "strict", "tofu": "tofu", "pinned": "pinned"}
@@ -76,8 +78,10 @@ class Settings:
         """
         given = _Given(arguments, environ)
         state = given.folder("XDG_STATE_HOME", ".local/state")
+        unlisted = given.asked("edit_hosts") or given.flag("ad_hoc")
+        inventory = given.inventory(required=inventory_required and not unlisted)
         found = cls(
-            inventory=given.inventory(required=inventory_required),
+            inventory=inventory,
             known_hosts=given.paths("known_hosts") or (given.home / ".ssh" / "known_hosts", state / "known_hosts"),
             spill=given.path("spill") or state / "outputs",
             policy=given.existing("policy", Path.is_file, "file"),
@@ -86,9 +90,9 @@ class Settings:
             audit=given.path("audit") or state / "audit.jsonl",
             ssh_config=given.ssh_config(),
             env_file=given.existing("env_file", Path.is_file, "file"),
-            edit_hosts=given.path("edit_hosts"),
+            edit_hosts=given.edit_hosts(inventory),
             ad_hoc=given.flag("ad_hoc"),
-            local_roots=given.paths("local_roots"),
+            local_roots=given.folders("local_roots"),
             answer_format=given.word("answer_format", _FORMATS, "text"),
             toolsets=given.toolsets(),
             read_only=given.flag("read_only"),
@@ -98,6 +102,7 @@ class Settings:
             transport_log_level=given.word("transport_log_level", _LEVELS, "error"),
         )
         _apart(found)
+        _outside(found, given.home / ".ssh", given.folder("XDG_CONFIG_HOME", ".config"))
         return found
 
 
@@ -130,12 +135,35 @@ class _Given:
             raise InputError(f"there is no inventory: neither {usual[0]} nor {usual[1]} exists", hint=HOW_TO_BEGIN)
         return (found,) if found else ()
 
+    def asked(self, name: str) -> bool:
+        """Whether a setting that is off, on or a path is not off."""
+        texts = self._texts(name, "")
+        return bool(texts) and _TRUTH.get(texts[0].lower(), True)
+
+    def on_or_path(self, name: str, usual: Path) -> Path | None:
+        """Off unless asked for: a path, or a word of truth for the usual one."""
+        word = (self._texts(name, "") or ("off",))[0].lower()
+        if word in _TRUTH:
+            return usual if _TRUTH[word] else None
+        return self.path(name)
+
+    def edit_hosts(self, inventory: Sequence[Path]) -> Path | None:
+        path = self.on_or_path("edit_hosts", (inventory[-1].parent if inventory else Path.cwd()) / ADDED)
+        if path is not None and not path.parent.is_dir():
+            raise InputError(
+                f"{self._origin('edit_hosts')}: there is no folder {path.parent}", hint="Make it, or give another path."
+            )
+        return path
+
+    def folders(self, name: str) -> tuple[Path, ...]:
+        found = self.paths(name)
+        for path in found:
+            if not path.is_dir():
+                raise InputError(f"{self._origin(name)}: there is no folder {path}", hint="Make it, or leave it out.")
+        return found
+
     def ssh_config(self) -> Path | None:
-        """Off unless asked for: a path, or a word of truth for the user's own file."""
-        word = (self._texts("ssh_config", "") or ("off",))[0].lower()
-        path = self.path("ssh_config") if word not in _TRUTH else None
-        if _TRUTH.get(word):
-            path = self.home / ".ssh" / "config"
+        path = self.on_or_path("ssh_config", self.home / ".ssh" / "config")
         if path is not None and not path.is_file():
             raise InputError(
                 f"{self._origin('ssh_config')}: there is no file {path}", hint="Correct the path or leave it out."
@@ -208,14 +236,14 @@ class _Given:
         """The flag's value, else the variable's, else None. An empty one, or False, counts as not given."""
         if self._by_flag(name):
             return self._arguments[name]
-        return self._environ.get(_ENVIRONMENT + name.upper(), "").strip() or None
+        return self._environ.get(variable(name), "").strip() or None
 
     def _by_flag(self, name: str) -> bool:
         value = self._arguments.get(name)
         return not (value is None or value is False or value in ("", (), []))
 
     def _origin(self, name: str) -> str:
-        return f"--{name.replace('_', '-')}" if self._by_flag(name) else _ENVIRONMENT + name.upper()
+        return _flag(name) if self._by_flag(name) else variable(name)
 
     def _absolute(self, text: str) -> Path:
         if text == "~" or text.startswith("~/"):
@@ -223,18 +251,64 @@ class _Given:
         return Path.cwd() / text
 
 
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return _ENVIRONMENT + _CALLED.get(name, name).upper()
+
+
+def variables() -> frozenset[str]:
+    """Every variable that is a setting's."""
+    return frozenset(variable(field.name) for field in fields(Settings))
+
+
+def _flag(name: str) -> str:
+    return f"--{_CALLED.get(name, name).replace('_', '-')}"
+
+
 def _apart(settings: Settings) -> None:
     """What we write may not be one of the files that decide: a tool's output would become a rule."""
-    deciding = {"inventory": settings.inventory, "known_hosts": settings.known_hosts}
-    deciding["policy"] = (settings.policy,) if settings.policy else ()
-    deciding["ssh_config"] = (settings.ssh_config,) if settings.ssh_config else ()
-    for name, path in (("audit", settings.audit), ("spill", settings.spill)):
-        for other, files in deciding.items():
+    deciding = _deciding(settings)
+    written = {"audit": settings.audit, "spill": settings.spill, "edit_hosts": settings.edit_hosts}
+    for name, path in written.items():
+        others = deciding | {other: (file,) for other, file in written.items() if file and other != name}
+        for other, files in others.items():
             if path is not None and any(_same(path, file) for file in files):
                 raise InputError(
                     f"{name} and {other} are the same file, {path}: the server writes the one and obeys the other",
-                    hint=f"Give another path with --{name} or {_ENVIRONMENT}{name.upper()}.",
+                    hint=f"Give another path with {_flag(name)} or {variable(name)}.",
                 )
+
+
+def _deciding(settings: Settings) -> dict[str, tuple[Path, ...]]:
+    single = {
+        "policy": settings.policy,
+        "ssh_config": settings.ssh_config,
+        "env_file": settings.env_file,
+        "profiles": settings.profiles,
+        "templates": settings.templates,
+    }
+    found = {"inventory": settings.inventory, "known_hosts": settings.known_hosts}
+    return found | {name: (path,) for name, path in single.items() if path is not None}
+
+
+def _outside(settings: Settings, keys: Path, config: Path) -> None:
+    """A folder that files may come to holds nothing that decides, and is not below a folder that does."""
+    kept = dict(_deciding(settings))
+    kept |= {"audit": (settings.audit,) if settings.audit else (), "spill": (settings.spill,)}
+    kept |= {"edit_hosts": (settings.edit_hosts,) if settings.edit_hosts else ()}
+    program = (Path(__file__).resolve().parents[1], shipped("device_profiles"), shipped("templates"))
+    kept |= {"keys": (keys,), "stored secrets": (config,), "program": program}
+    for root in settings.local_roots:
+        real = Path(os.path.realpath(root))
+        for name, paths in kept.items():
+            for path in paths:
+                there = Path(os.path.realpath(path))
+                if there.is_relative_to(real) or (there.is_dir() and real.is_relative_to(there)):
+                    raise InputError(
+                        f"{_flag('local_roots')}: {root} and {path} ({name}) are in each other: a transfer could read "
+                        "or replace what the server obeys",
+                        hint="Make a folder that is for transfers alone, and allow that.",
+                    )
 
 
 def _same(one: Path, other: Path) -> bool:

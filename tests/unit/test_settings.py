@@ -90,7 +90,7 @@ def test_flags_beat_variables_and_empty_ones_are_not_given(here: Path, environ: 
     assert by_variable.audit == here / "audit.jsonl"
     assert (by_variable.read_only, by_variable.host_keys, by_variable.output_cap) == (True, "tofu", 5000)
     assert by_variable.known_hosts == (here / "kh1", here / "kh2")
-    assert (by_variable.toolsets, by_variable.log_level) == (("observe",), "debug")
+    assert (by_variable.toolsets, by_variable.log_level) == (("observe", "operate"), "debug")
     assert by_variable.spill.name == "outputs"
 
     flags = {
@@ -131,7 +131,6 @@ def test_read_only_is_on_when_either_the_flag_or_the_variable_says_so(
         ("profiles", "absent", "there is no folder"),
         ("templates", "inventory.yaml", "there is no folder"),
         ("toolsets", "obsrve", "there is no toolset 'obsrve'; did you mean observe?"),
-        ("toolsets", "observe,operate", "toolset 'operate' is not in this version"),
         ("toolsets", "change", "toolset 'change' is not in this version"),
         ("host_keys", "strcit", "'strcit' is not allowed; did you mean strict?"),
         ("host_keys", "accept_any", "'accept_any' is not allowed"),
@@ -199,3 +198,122 @@ def test_what_the_server_writes_is_never_a_file_that_it_obeys(tmp_path: Path, ou
             writing = tmp_path / "folder" / ".." / "deciding"
     with pytest.raises(InputError, match=f"{ours} and {theirs} are the same file"):
         Settings.resolve({ours: writing, theirs: deciding}, {"HOME": str(tmp_path)}, inventory_required=False)
+
+
+def test_observe_is_the_default_and_operate_has_to_be_named(inventory: Path, environ: dict[str, str]) -> None:
+    assert Settings.resolve({}, environ).toolsets == ("observe",)
+    assert Settings.resolve({"toolsets": "operate"}, environ).toolsets == ("operate",)
+    assert Settings.resolve({}, environ | {"NETSSH_TOOLSETS": "all"}).toolsets == ("observe", "operate")
+
+
+def test_what_opens_the_server_further_is_off_unless_asked_for(here: Path, environ: dict[str, str]) -> None:
+    found = Settings.resolve({}, environ, inventory_required=False)
+    assert (found.env_file, found.edit_hosts, found.ad_hoc, found.local_roots) == (None, None, False, ())
+    assert found.answer_format == "text"
+
+
+def test_each_of_them_comes_by_flag_or_by_variable(here: Path, environ: dict[str, str]) -> None:
+    (here / "secrets.env").touch()
+    (here / "in").mkdir()
+    (here / "out").mkdir()
+    given = {"env_file": "secrets.env", "edit_hosts": "mine.yaml", "ad_hoc": True, "local_roots": ["in", "out"]}
+    by_flag = Settings.resolve(given | {"answer_format": "json"}, environ)
+    variables = {
+        "NETSSH_ENV_FILE": "secrets.env",
+        "NETSSH_EDIT_HOSTS": "mine.yaml",
+        "NETSSH_AD_HOC": "on",
+        "NETSSH_ALLOW_DIR": "in:out",
+        "NETSSH_FORMAT": "JSON",
+    }
+    assert Settings.resolve({}, environ | variables) == by_flag
+    assert by_flag.env_file == here / "secrets.env"
+    assert by_flag.edit_hosts == here / "mine.yaml"
+    assert by_flag.local_roots == (here / "in", here / "out")
+    assert (by_flag.ad_hoc, by_flag.answer_format) == (True, "json")
+
+
+def test_without_a_path_added_hosts_stand_beside_the_last_inventory_file(here: Path, environ: dict[str, str]) -> None:
+    assert Settings.resolve({"edit_hosts": "on"}, environ).edit_hosts == here / "inventory.added.yaml"
+    assert Settings.resolve({"edit_hosts": "off"}, environ, inventory_required=False).edit_hosts is None
+    (here / "a.yaml").touch()
+    (here / "deep").mkdir()
+    (here / "deep" / "b.yaml").touch()
+    found = Settings.resolve({"inventory": ["a.yaml", "deep/b.yaml"]}, environ | {"NETSSH_EDIT_HOSTS": "yes"})
+    assert found.edit_hosts == here / "deep" / "inventory.added.yaml"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "flag", "why"),
+    [
+        ("env_file", "absent", "--env-file", "there is no file"),
+        ("edit_hosts", "absent/x.yaml", "--edit-hosts", "there is no folder"),
+        ("local_roots", "absent", "--allow-dir", "there is no folder"),
+        ("answer_format", "xml", "--format", "'xml' is not allowed; known: text, json"),
+    ],
+)
+def test_a_wrong_one_is_named_as_it_was_written(
+    environ: dict[str, str], name: str, value: str, flag: str, why: str
+) -> None:
+    variable = "NETSSH_" + flag.removeprefix("--").replace("-", "_").upper()
+    for arguments, variables, origin in (({name: value}, {}, flag), ({}, {variable: value}, variable)):
+        with pytest.raises(InputError) as caught:
+            Settings.resolve(arguments, environ | variables, inventory_required=False)
+        assert str(caught.value).startswith(f"{origin}: ")
+        assert why in str(caught.value)
+
+
+@pytest.mark.parametrize("theirs", ["inventory", "policy", "known_hosts", "audit", "env_file", "ssh_config", "spill"])
+@pytest.mark.parametrize("how", ["same", "symlink", "hardlink"])
+def test_the_file_of_added_hosts_is_no_other_file(tmp_path: Path, theirs: str, how: str) -> None:
+    deciding, added = tmp_path / "deciding", tmp_path / "added"
+    deciding.touch()
+    match how:
+        case "same":
+            added = deciding
+        case "symlink":
+            added.symlink_to(deciding)
+        case _:
+            added.hardlink_to(deciding)
+    with pytest.raises(InputError, match="are the same file"):
+        Settings.resolve({"edit_hosts": added, theirs: deciding}, {"HOME": str(tmp_path)}, inventory_required=False)
+
+
+@pytest.mark.parametrize(
+    "theirs", ["inventory", "policy", "known_hosts", "audit", "edit_hosts", "env_file", "ssh_config", "spill"]
+)
+def test_a_folder_for_transfers_holds_nothing_that_the_server_obeys(tmp_path: Path, theirs: str) -> None:
+    root = tmp_path / "transfers"
+    (root / "deep").mkdir(parents=True)
+    path = root / "deep" / "file"
+    path.touch()
+    with pytest.raises(InputError, match=rf"--allow-dir: .*\({theirs}\) are in each other") as caught:
+        Settings.resolve(
+            {theirs: path, "local_roots": root}, {"HOME": str(tmp_path / "home")}, inventory_required=False
+        )
+    assert "for transfers alone" in caught.value.hint
+
+
+@pytest.mark.parametrize("root", [".", "home", "home/.ssh", "home/.ssh/keys", "home/.config/netssh-mcp", "link"])
+def test_a_folder_for_transfers_is_not_where_keys_and_secrets_are(tmp_path: Path, root: str) -> None:
+    for folder in ("home/.ssh/keys", "home/.config/netssh-mcp/secrets"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "home")
+    with pytest.raises(InputError, match="are in each other"):
+        Settings.resolve({"local_roots": tmp_path / root}, {"HOME": str(tmp_path / "home")}, inventory_required=False)
+
+
+def test_profiles_and_templates_are_no_folders_for_transfers_and_nothing_below_them_is(tmp_path: Path) -> None:
+    (tmp_path / "p" / "below").mkdir(parents=True)
+    for name in ("profiles", "templates"):
+        for root in ("p", "p/below"):
+            with pytest.raises(InputError, match="are in each other"):
+                Settings.resolve(
+                    {name: tmp_path / "p", "local_roots": tmp_path / root},
+                    {"HOME": str(tmp_path / "home")},
+                    inventory_required=False,
+                )
+
+
+def test_with_hosts_to_be_added_or_unlisted_targets_no_inventory_is_needed(here: Path, environ: dict[str, str]) -> None:
+    for variable in ("NETSSH_EDIT_HOSTS", "NETSSH_AD_HOC"):
+        assert Settings.resolve({}, environ | {variable: "on"}).inventory == ()
