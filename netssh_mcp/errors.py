@@ -249,10 +249,12 @@ class CommandRejected(DeviceError):
 
 
 class CommandFailed(DeviceError):
-    """A Linux command ended with another exit status than 0; its output is complete, in `partial` and `stderr`."""
+    """A Linux command ended with another exit status than 0, or by a signal ("TERM"); its output is complete, in
+    `partial` and `stderr`."""
 
     kind = "exit"
-    exit_status: int = 0
+    exit_status: int | None = 0
+    signal: str = ""
     stderr: str = ""
 
 

@@ -129,7 +129,7 @@ class Session:
             # A thread that is not back by now (it did not answer a cancel) has not set `_at_prompt`.
             self.used_at = time.monotonic()
             self.state = "clean" if self._at_prompt and self.connection.alive else "dead"
-        return _checked(grant, reply)
+        return checked(grant, reply)
 
     async def help(self, typed: str, *, timeout: float, turn: Turn, limiter: anyio.CapacityLimiter) -> str:
         """The device's own `?` behind `typed`, which is never ended: nothing is executed, so no Grant is needed."""
@@ -157,7 +157,8 @@ class Session:
         self.connection.close()
 
 
-def _checked(grant: Grant, reply: Reply) -> Reply:
+def checked(grant: Grant, reply: Reply) -> Reply:
+    """The same reply; CommandRejected when the device said no, CommandFailed when a program did."""
     if line := refusal(grant.profile, reply.output):
         rejected = CommandRejected(
             f"the device refused {grant.line!r}",
@@ -168,15 +169,16 @@ def _checked(grant: Grant, reply: Reply) -> Reply:
         )
         rejected.events = reply.events
         raise rejected
-    if reply.exit_status:
+    if reply.exit_status or reply.signal:
         last = (reply.stderr.strip() or reply.output.strip()).splitlines()[-1:]
+        how = f"was ended by signal {reply.signal}" if reply.signal else f"ended with exit status {reply.exit_status}"
         failed = CommandFailed(
-            f"{grant.line!r} ended with exit status {reply.exit_status}",
+            f"{grant.line[:200]!r} {how}",
             device=grant.device.name,
             line=last[0] if last else "",
             partial=reply.output,
             hint="The output is complete; read `stderr` for the reason.",
         )
-        failed.exit_status, failed.stderr = reply.exit_status, reply.stderr
+        failed.exit_status, failed.stderr, failed.signal = reply.exit_status, reply.stderr, reply.signal
         raise failed
     return reply
