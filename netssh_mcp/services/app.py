@@ -35,6 +35,7 @@ from netssh_mcp.services.policy_view import fitting
 from netssh_mcp.services.runs import Runs
 from netssh_mcp.services.shells import Shells
 from netssh_mcp.services.shown import Shown
+from netssh_mcp.services.transcripts import Transcripts
 from netssh_mcp.sessions.pool import Closeable, Pool
 from netssh_mcp.wire.turn import Connection, Turn
 
@@ -86,19 +87,10 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         async with anyio.create_task_group() as tasks:
             jobs = Jobs(tasks)
             tasks.start_soon(pool.sweep)
-            commands = Commands(
-                inventory=inventory,
-                profiles=profiles,
-                pool=pool,
-                jobs=jobs,
-                outputs=outputs,
-                parsers=Parsers(settings.templates),
-                audit=audit,
-                wall=wall,
-                redactor=redactor,
-            )
             shown = Shown(redactor, pool.threads)
-            desk = Desk(settings, inventory, profiles, pool, wall, audit, redactor, shown, outputs, jobs)
+            kept = Transcripts(redactor)
+            desk = Desk(settings, inventory, profiles, pool, wall, audit, redactor, shown, outputs, jobs, kept)
+            commands = Commands(desk, Parsers(settings.templates))
             harvester = Harvester(inventory=inventory, profiles=profiles, pool=pool, audit=audit)
             try:
                 yield App(

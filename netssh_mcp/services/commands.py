@@ -9,42 +9,30 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import anyio
 import anyio.to_thread
 
 from netssh_mcp.errors import (
-    CommandFailed,
     CommandRejected,
     ConnectError,
     InputError,
     NetsshError,
     PolicyError,
     PromptNotFound,
-    SessionError,
     SessionLost,
 )
 from netssh_mcp.guard import policy
-from netssh_mcp.guard.audit import Audit
 from netssh_mcp.guard.policy import Grant
-from netssh_mcp.guard.redaction import Redactor
-from netssh_mcp.guard.wall import Wall
-from netssh_mcp.knowledge.inventory import Device, Inventory, InventorySource
+from netssh_mcp.knowledge.inventory import Device, Inventory
 from netssh_mcp.knowledge.parsing import Parsed, Parsers, check_query, query_rows, select_fields
-from netssh_mcp.knowledge.profiles import Profiles
 from netssh_mcp.knowledge.untrusted import visible
 from netssh_mcp.model import Parse, Reply
-from netssh_mcp.services.answers import milliseconds, ours, result_of, shape
-from netssh_mcp.services.jobs import Job, Jobs, Progress, Row, not_sent
-from netssh_mcp.services.outputs import Outputs
-from netssh_mcp.services.shown import Shown
-from netssh_mcp.sessions.pool import Lease, Pool
+from netssh_mcp.services.answers import milliseconds, ours, shape
+from netssh_mcp.services.desk import Desk
+from netssh_mcp.services.jobs import Job, Progress, Row, not_sent
+from netssh_mcp.services.rows import DEFAULT_TIMEOUT, Rows, each_device, seconds_for
+from netssh_mcp.sessions.pool import Lease
 
 log = logging.getLogger(__name__)
-
-_AT_ONCE = 100  # devices worked on at once by one call
-_MOST_ROWS = 10_000  # devices times commands in one call
-_DEFAULT_TIMEOUT = 60.0  # the tool's default: then the device's own `timeout` counts
-_BATCH = 4  # an answer of many rows may be this many times as long as the cap of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +45,15 @@ class Ask:
     timeout: float
     cap: int
 
-    def timeout_for(self, grant: Grant) -> float:
-        """Seconds the command may take: what was asked for or is the device's own, within the operator's limit."""
-        asked = grant.device.timeout if self.timeout == _DEFAULT_TIMEOUT else self.timeout
-        return min(asked, grant.terms.max_seconds)
-
 
 class Commands:
     """The `show` service."""
 
-    def __init__(
-        self,
-        *,
-        inventory: InventorySource,
-        profiles: Profiles,
-        pool: Pool,
-        jobs: Jobs,
-        outputs: Outputs,
-        parsers: Parsers,
-        audit: Audit,
-        wall: Wall,
-        redactor: Redactor,
-    ) -> None:
-        self._inventory = inventory
-        self._profiles = profiles
-        self._pool = pool
-        self._jobs = jobs
-        self._outputs = outputs
+    def __init__(self, desk: Desk, parsers: Parsers) -> None:
+        self._desk = desk
         self._parsers = parsers
-        self._audit = audit
-        self._wall = wall
-        self._redactor = redactor
-        self._shown = Shown(redactor, pool.threads)
+        self._pool = desk.pool
+        self._rows = Rows(desk)
 
     async def show(
         self,
@@ -98,7 +63,7 @@ class Commands:
         parse: Parse = "auto",
         query: str = "",
         fields: Sequence[str] = (),
-        timeout: float = _DEFAULT_TIMEOUT,
+        timeout: float = DEFAULT_TIMEOUT,
         wait: float = 25.0,
         progress: Progress | None = None,
         reveal: bool = False,
@@ -107,36 +72,26 @@ class Commands:
 
         `reveal`: secrets stay in the answer. For a person at the command line, who was asked; no tool has it.
         """
-        inventory = self._inventory.current()
-        rows = self._rows(inventory, targets, commands)
+        inventory = self._desk.inventory.current()
+        rows = self._rows.made(inventory, targets, commands)
         if reveal:
             self.check_reveal(targets)
-            self._audit.record_event("secrets_revealed", device=rows[0].device.name)
+            self._desk.audit.record_event("secrets_revealed", device=rows[0].device.name)
             for row in rows:
                 row.revealed = True
         if query:
             check_query(query)  # what cannot be read is refused before anything is sent
-        cap = min(self._outputs.cap, max(1000, _BATCH * self._outputs.cap // len(rows)))
-        ask = Ask(parse, query, tuple(fields), timeout, cap)
-        job = self._jobs.start("; ".join(commands)[:200], rows, partial(self._work, inventory, ask), progress)
-        try:
-            done = await job.settled(wait)
-        except anyio.get_cancelled_exc_class():
-            job.cancel()
-            with anyio.CancelScope(shield=True):
-                await job.settled(3.0)
-            raise
-        if not done:
-            self._jobs.give_out(job)
-        return result_of(job, "\n".join(text for text in (inventory.problem, self._wall.problem) if text))
+        ask = Ask(parse, query, tuple(fields), timeout, self._rows.cap(rows))
+        work = partial(self._work, inventory, ask)
+        return await self._rows.answered(inventory, "; ".join(commands), rows, work, wait=wait, progress=progress)
 
     def check_reveal(self, targets: str) -> str:
         """The one device that `targets` selects, whose secrets the operator's policy lets a person see."""
-        inventory = self._inventory.current()
+        inventory = self._desk.inventory.current()
         devices = inventory.select(targets)
         if len(devices) != 1:
             raise InputError(f"revealing is for one device at a time, and this selects {len(devices)}")
-        if not self._wall.terms(inventory, devices[0]).reveal:
+        if not self._desk.wall.terms(inventory, devices[0]).reveal:
             raise PolicyError(
                 "the policy does not allow secrets to be revealed on this device",
                 device=devices[0].name,
@@ -144,65 +99,30 @@ class Commands:
             )
         return devices[0].name
 
-    def _rows(self, inventory: Inventory, targets: str, commands: Sequence[str]) -> list[Row]:
-        if not commands:
-            raise InputError("no command was given", hint="Give at least one, for example 'show version'.")
-        devices = inventory.select(targets)
-        if len(devices) * len(commands) > _MOST_ROWS:
-            raise InputError(
-                f"{len(devices)} devices times {len(commands)} commands are more than {_MOST_ROWS} rows",
-                hint="Narrow `targets`, or ask in several calls.",
-            )
-        try:
-            self._wall.check_call(inventory, devices, len(commands))
-        except NetsshError as error:
-            self._refused(f"{len(devices)} devices", "; ".join(commands), error)
-            raise
-        profiles = {device.platform: self._profiles.get(device.platform) for device in devices}
-        return [
-            Row(device, profiles[device.platform], command, self._redactor)
-            for device in devices
-            for command in commands
-        ]
-
     # -- the work of a job ---------------------------------------------------------------------------------------
 
     async def _work(self, inventory: Inventory, ask: Ask, job: Job) -> None:
-        by_device: dict[str, list[Row]] = {}
-        for row in job.rows:
-            by_device.setdefault(row.device.name, []).append(row)
-        if len(by_device) == 1:
-            await self._device(inventory, ask, job, job.rows)
-            return
-        limiter = anyio.CapacityLimiter(_AT_ONCE)
-
-        async def one(rows: list[Row]) -> None:
-            async with limiter:
-                await self._device(inventory, ask, job, rows)
-
-        async with anyio.create_task_group() as tasks:
-            for rows in by_device.values():
-                tasks.start_soon(one, rows)
+        await each_device(job, lambda rows: self._device(inventory, ask, job, rows))
 
     async def _device(self, inventory: Inventory, ask: Ask, job: Job, rows: list[Row]) -> None:
         """All commands of one device, in order. What fails costs the others nothing; a dead device is asked once."""
         broken: NetsshError | None = None
         for row in rows:
             if job.cancelled:
-                answer = await self._failed(row, not_sent(row), ask)
+                answer = await self._rows.failed(row, not_sent(row), ask.cap)
             elif broken is not None:
-                answer = await self._failed(row, broken, ask)
+                answer = await self._rows.failed(row, broken, ask.cap)
             else:
                 row.running = True
                 try:
                     answer = await self._row(inventory, ask, row)
                 except NetsshError as error:
-                    answer = await self._failed(row, error, ask)
+                    answer = await self._rows.failed(row, error, ask.cap)
                     if error.kind in ("connect", "auth", "hostkey", "algorithm"):
                         broken = error
                 except Exception as bug:  # the end of a job: our own bug costs one row, not the server
                     log.exception("%s: %r failed", row.device.name, row.command[:200])
-                    answer = await self._failed(row, ours(row, bug), ask)
+                    answer = await self._rows.failed(row, ours(row, bug), ask.cap)
             await job.finish(row, answer)
 
     async def _row(self, inventory: Inventory, ask: Ask, row: Row) -> dict[str, Any]:
@@ -225,25 +145,16 @@ class Commands:
 
     def _granted(self, inventory: Inventory, row: Row, ask: Ask) -> Grant:
         try:
-            grant = self._wall.decide(inventory, row.device, row.profile, row.command)
-            self._wall.count(grant)
+            grant = self._desk.wall.decide(inventory, row.device, row.profile, row.command)
+            self._desk.wall.count(grant)
         except NetsshError as error:
-            self._refused(row.device.name, row.command, error)
+            self._desk.refused(row.device.name, row.command, error)
             raise
         row.command = grant.command
         return policy.with_json(grant, by_name=ask.parse == "json") if ask.parse in ("auto", "json") else grant
 
-    def _refused(self, device: str, command: str, error: NetsshError) -> None:
-        self._audit.record_decision(
-            device=device,
-            command=self._shown.line(command)[:500],
-            command_class="",
-            verdict="deny",
-            rule=self._shown.line(error.message)[:300],
-        )
-
     async def _sent(self, hops: tuple[Device, ...], grant: Grant, ask: Ask, row: Row) -> dict[str, Any]:
-        decision = self._allowed(grant, row)
+        decision = self._desk.allowed(grant)
         try:
             async with self._pool.lease(hops, row.profile, row.turn, fresh=row.facts["retried"]) as lease:
                 row.facts["reconnected"] = lease.reconnected
@@ -252,7 +163,7 @@ class Commands:
                 reply, parsed, grant = await self._answered(lease, grant, sent, ask, row)
         except NetsshError as error:
             if decision:  # it never came to a session
-                self._audit.record_outcome(decision, outcome="error", error=error.kind)
+                self._desk.audit.record_outcome(decision, outcome="error", error=error.kind)
             raise
         if ask.query:  # in a thread: a query of a long output takes long
             return await anyio.to_thread.run_sync(
@@ -272,42 +183,21 @@ class Commands:
                 raise
             # An older release without the JSON form. It is a read, so nothing is lost by asking again.
             grant, text = text, None
-            reply = await self._run(lease, grant, self._allowed(grant, row), ask, row)
+            reply = await self._run(lease, grant, self._desk.allowed(grant), ask, row)
         parsed = await self._parsed(grant, reply, ask, row)
         if text is not None and parsed.parsed_by != "json":
             grant = text
-            reply = await self._run(lease, grant, self._allowed(grant, row), ask, row)
+            reply = await self._run(lease, grant, self._desk.allowed(grant), ask, row)
             parsed = await self._parsed(grant, reply, ask, row)
         return reply, parsed, grant
 
-    def _allowed(self, grant: Grant, row: Row) -> str:
-        """The decision is on record before anything else happens, a login too."""
-        return self._audit.record_decision(
-            device=row.device.name,
-            command=self._shown.line(grant.line, row.profile),
-            command_class=grant.command_class,
-            verdict="allow",
-            rule=grant.rule,
-        )
-
     async def _run(self, lease: Lease, grant: Grant, decision: str, ask: Ask, row: Row) -> Reply:
-        began = time.monotonic()
-        try:
-            reply = await lease.session.run(
-                grant, timeout=ask.timeout_for(grant), turn=row.turn, limiter=self._pool.threads
-            )
-        except NetsshError as error:
-            seconds = time.monotonic() - began
-            row.facts["ms"]["exec"] = milliseconds(seconds)
-            self._audit.record_outcome(
-                decision, outcome="error", received=len(error.partial), seconds=seconds, error=error.kind
-            )
-            raise
-        row.facts["ms"]["exec"] = milliseconds(reply.seconds)
-        self._audit.record_outcome(decision, outcome="ok", received=len(reply.output), seconds=reply.seconds)
-        if not row.revealed:
-            reply, row.facts["redacted"] = await self._shown.reply(reply, row.profile)
-        return reply
+        seconds = seconds_for(ask.timeout, grant)
+        return await self._rows.sent(
+            decision,
+            row,
+            lambda: lease.session.run(grant, timeout=seconds, turn=row.turn, limiter=self._pool.threads),
+        )
 
     # -- answers -------------------------------------------------------------------------------------------------
 
@@ -338,10 +228,7 @@ class Commands:
             answer["parse_note"] = "; ".join(notes + ([answer["parse_note"]] if answer["parse_note"] else []))
         answer["framing"] = reply.framing
         answer["events"] = [visible(event) for event in reply.events]
-        if reply.exit_status is not None:
-            answer["exit_status"] = reply.exit_status
-            if reply.stderr:
-                answer["stderr"] = visible(reply.stderr[: ask.cap])
+        answer |= self._rows.ending(row, reply.exit_status, reply.signal, reply.stderr, ask.cap)
         if grant.line != grant.command:
             answer["sent"] = grant.line
         return answer
@@ -358,12 +245,11 @@ class Commands:
         if ask.query and (table is not None or data is not None):
             data, table = query_rows(table if table is not None else data, ask.query), None
         elif table is None and data is None:
-            kept = self._outputs.keep(text, cap=ask.cap, device=device, command=command)
-            return {"output": kept.shown, "truncated": kept.truncated, "output_id": kept.output_id}
+            return self._rows.text(text, row, ask.cap)
         if table is not None:
-            rows = self._outputs.keep_rows(table, text=text, cap=ask.cap, device=device, command=command)
+            rows = self._desk.outputs.keep_rows(table, text=text, cap=ask.cap, device=device, command=command)
         else:
-            rows = self._outputs.keep_data(data, text=text, cap=ask.cap, device=device, command=command)
+            rows = self._desk.outputs.keep_data(data, text=text, cap=ask.cap, device=device, command=command)
         body: dict[str, Any] = {"truncated": rows.truncated, "output_id": rows.output_id}
         if rows.table is not None:
             body["table"] = {"columns": list(rows.table.columns), "rows": [list(item) for item in rows.table.rows]}
@@ -371,21 +257,3 @@ class Commands:
             body["data"] = rows.data
         body["parse_note"] = "; ".join(note for note in (wrong, rows.notice) if note)
         return body
-
-    async def _failed(self, row: Row, unredacted: NetsshError, ask: Ask) -> dict[str, Any]:
-        error = unredacted
-        if not row.revealed:
-            error, row.facts["redacted"] = await self._shown.error(unredacted, row.profile)
-        answer = {**shape(row, ok=False), "error": error.facts()}
-        answer["events"] = [visible(event) for event in error.events]
-        if error.partial:
-            kept = self._outputs.keep(error.partial, cap=ask.cap, device=row.device.name, command=row.command)
-            answer |= {"output": kept.shown, "truncated": kept.truncated, "output_id": kept.output_id}
-            answer |= {"partial": isinstance(error, SessionError), "parsed_by": "raw"}
-        if isinstance(error, CommandFailed):
-            answer |= {
-                "framing": "proven",
-                "exit_status": error.exit_status,
-                "stderr": visible(error.stderr[: ask.cap]),
-            }
-        return answer
