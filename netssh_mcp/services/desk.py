@@ -19,6 +19,7 @@ from netssh_mcp.model import CommandClass
 from netssh_mcp.services.jobs import Jobs
 from netssh_mcp.services.outputs import Outputs
 from netssh_mcp.services.shown import Shown
+from netssh_mcp.services.transcripts import Transcripts
 from netssh_mcp.sessions.pool import Pool
 
 
@@ -63,6 +64,7 @@ class Desk:
     shown: Shown
     outputs: Outputs
     jobs: Jobs
+    transcripts: Transcripts
 
     def place(self, name: str) -> Place:
         """The one device called `name`; InputError with the nearest names."""
