@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.measure import Bench
 from benchmarks.report import Figure, table, write
 
-GROUPS = ("show", "connect", "frr", "large", "idle", "start", "inner", "hostile")
+GROUPS = ("show", "connect", "frr", "hosts", "large", "idle", "start", "inner", "hostile")
 RESULTS = Path(__file__).with_name("results.json")
 
 
