@@ -78,7 +78,7 @@ def _echo(bench: Bench, lab: RealLab, client: ours.Served) -> Iterator[Figure]:
         contenders: dict[str, Contender] = {
             "kept": client.contender("run", {**ask, "session": "bench"}, ours.answered),
             "alone": client.contender("run", ask, ours.answered),
-            "paramiko": timed(lambda: ssh.exec_command("echo hello")[1].read()),
+            "paramiko": timed(lambda: ssh.exec_command("echo hello")[1].read(100)),
         }
         ms = {name: 1000 * value for name, value in medians(contenders, bench.rounds(_ROUNDS), warm=10).items()}
     reference = "Paramiko exec_command"
@@ -90,8 +90,10 @@ def _files(bench: Bench, lab: RealLab, folder: Path, client: ours.Served) -> Ite
     local = _local(folder)
     source = local / "up.bin"
     source.write_bytes(os.urandom(_SIZE))
-    far = Path(f"/home/{lab.ops.name}") if Path(f"/home/{lab.ops.name}").is_dir() else Path("/var/tmp")
-    there = far / "netssh-bench.bin"
+    there = Path(lab.inside("linux1", "mktemp", "-d", "-p", str(folder)).strip()) / "there.bin"
+    shutil.chown(there.parent, lab.ops.name)
+    for each in (folder, folder.parent):
+        each.chmod(0o711)
     if shutil.which("sftp") is None:
         yield from (not_run(name, "s", "OpenSSH sftp", "there is no sftp") for name in _NAMES[1:3])
         return
