@@ -16,6 +16,7 @@ NetsshError                     effect    meaning
 ├── SessionError                possible  a session broke
 │   ├── CommandTimeout
 │   ├── CommandInterrupted
+│   │   └── NotSent
 │   ├── SessionLost
 │   ├── PromptNotFound
 │   ├── TransferBroken
@@ -24,6 +25,7 @@ NetsshError                     effect    meaning
 │   ├── CommandRejected
 │   ├── CommandFailed
 │   └── FileRefused
+├── Skipped                     none      not sent, since a command before it failed
 └── AuditError                  none      the audit record could not be written, so nothing was sent
 """
 
@@ -141,6 +143,12 @@ class AuditError(NetsshError):
     hint = "Free space or repair the audit file's folder; no command is sent without a record."
 
 
+class Skipped(NetsshError):
+    """Not sent, since a command before it in the same call failed."""
+
+    kind = "skipped"
+
+
 class ConnectError(NetsshError):
     """There is no session; no command was sent."""
 
@@ -208,6 +216,12 @@ class CommandInterrupted(SessionError):
     """The caller cancelled; the message says whether the device really stopped."""
 
     kind = "interrupted"
+
+
+class NotSent(CommandInterrupted):
+    """The caller cancelled before anything of the command was sent."""
+
+    effect = "none"
 
 
 class SessionLost(SessionError):

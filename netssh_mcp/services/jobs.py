@@ -16,7 +16,7 @@ from typing import Any, Literal
 import anyio
 from anyio.abc import TaskGroup
 
-from netssh_mcp.errors import CommandInterrupted, InputError, NetsshError, PolicyError
+from netssh_mcp.errors import InputError, NetsshError, NotSent, PolicyError
 from netssh_mcp.guard.redaction import Redactor
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.near import did_you_mean
@@ -272,6 +272,4 @@ def _pager_key(row: Row, text: str) -> str:
 
 def not_sent(row: Row) -> NetsshError:
     """The error of a row that was cancelled before its turn came."""
-    return CommandInterrupted(
-        f"{row.command!r} was cancelled before it was sent", device=row.device.name, effect="none", hint="Run it again."
-    )
+    return NotSent(f"{row.command!r} was cancelled before it was sent", device=row.device.name, hint="Run it again.")

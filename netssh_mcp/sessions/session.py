@@ -18,7 +18,7 @@ from netssh_mcp.errors import CommandFailed, CommandInterrupted, CommandRejected
 from netssh_mcp.guard.policy import Grant
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.refusals import refusal
-from netssh_mcp.model import Reply, SessionState
+from netssh_mcp.model import READS, Reply, SessionState
 from netssh_mcp.wire.order import PLAIN, Order
 from netssh_mcp.wire.turn import Connection, Turn
 
@@ -178,6 +178,7 @@ def checked(grant: Grant, reply: Reply) -> Reply:
             line=last[0] if last else "",
             partial=reply.output,
             hint="The output is complete; read `stderr` for the reason.",
+            effect=None if grant.command_class in READS else "possible",
         )
         failed.exit_status, failed.stderr, failed.signal = reply.exit_status, reply.stderr, reply.signal
         raise failed

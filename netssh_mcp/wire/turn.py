@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from netssh_mcp.errors import CommandInterrupted
+from netssh_mcp.errors import NotSent
 from netssh_mcp.model import Reply, WaitReason
 from netssh_mcp.wire.framing import Prompt
 from netssh_mcp.wire.order import PLAIN, Order
@@ -83,11 +83,9 @@ def _nothing() -> None:
     """Nobody to wake yet."""
 
 
-def not_sent(device: str, what: str) -> CommandInterrupted:
+def not_sent(device: str, what: str) -> NotSent:
     """The error of a command that was cancelled while it waited for its session."""
-    return CommandInterrupted(
-        f"{what} was cancelled before it was sent", device=device, effect="none", hint="Run it again."
-    )
+    return NotSent(f"{what} was cancelled before it was sent", device=device, hint="Run it again.")
 
 
 class Connection(Protocol):
