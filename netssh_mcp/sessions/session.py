@@ -96,6 +96,7 @@ class Session:
         self.number = number
         self.device = device
         self.connection = connection
+        self.home = connection.mode, connection.prompt.line  # as the login left it
         self.opened_at = time.monotonic()
         self.used_at = self.opened_at
         self.commands_run = 0
