@@ -266,7 +266,7 @@ def _inventory(args: argparse.Namespace) -> int:
 
     chosen = settings(args)
     platforms = Profiles.load(chosen.profiles).platforms
-    source = InventorySource(chosen.inventory, platforms, ssh_config=chosen.ssh_config)
+    source = InventorySource.of(chosen, platforms)
     if args.action == "check":
         print(check_report(source))
         return OK

@@ -15,16 +15,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from netssh_mcp.errors import InputError
-from netssh_mcp.knowledge import selectors
+from netssh_mcp.knowledge import selectors, targets
+from netssh_mcp.knowledge.env_file import Environment
 from netssh_mcp.knowledge.near import did_you_mean
+from netssh_mcp.knowledge.overlay import Allowance
 from netssh_mcp.knowledge.secrets import Secret
-from netssh_mcp.knowledge.settings import HOW_TO_BEGIN
+from netssh_mcp.knowledge.settings import HOW_TO_BEGIN, Settings
 from netssh_mcp.knowledge.vault import Vault
 
 if TYPE_CHECKING:
     from netssh_mcp.knowledge.ssh_hosts import SshHosts
 
 HostKeyMode = Literal["strict", "tofu", "pinned", "accept_any", ""]
+Origin = Literal["file", "added", "ad_hoc"]
 Platforms = Mapping[str, str]  # every name that an inventory may use -> the platform's own name
 
 _LEGACY = (
@@ -67,6 +70,8 @@ class Device:
     `credentials` are further ways to log in, tried in order behind the host's own; see `sets`.
     What only ssh_config gives: `proxy_command` counts where no hop comes before, `host_key_alias` is the host's name in
     known_hosts files, without a port, and `known_hosts` are files to read besides the server's.
+    `origin` is who named it: a file of the operator, the `host` tool, or the caller as user@host. `overridden` are the
+    variables that say more of it, `withheld` the secrets that it does not get since the operator did not say so.
     """
 
     name: str
@@ -96,6 +101,14 @@ class Device:
     proxy_command: ProxyCommand | None = None
     host_key_alias: str = ""
     known_hosts: tuple[Path, ...] = ()
+    origin: Origin = "file"
+    overridden: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
+
+    @property
+    def unlisted(self) -> bool:
+        """Whether a caller named it and not the operator: no rule's permission holds for its name or address."""
+        return self.origin != "file"
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -133,12 +146,17 @@ class Device:
         return (own, *further) if has_own or not further else further
 
 
+AdHoc = Callable[["targets.Target"], Device]
+
+
 @dataclass(frozen=True, slots=True)
 class Inventory:
     """Devices in file order, and groups with their members (those of their subgroups too) in that order.
 
     `problem` is "" or says why the file on disk is not what is in use. `hops` are jump hosts that only ssh_config
     names: ways lead through them, and no tool can ask them anything. `doubts` are what ssh_config says in vain.
+    `allowance` is what hosts may use that no file of the operator has. `ad_hoc` makes a device of `user@host`; None
+    where the operator does not allow that.
     """
 
     devices: Mapping[str, Device]
@@ -146,10 +164,12 @@ class Inventory:
     problem: str = ""
     hops: Mapping[str, Device] = field(default_factory=lambda: MappingProxyType({}))
     doubts: tuple[str, ...] = ()
+    allowance: Allowance = field(default_factory=Allowance)
+    ad_hoc: AdHoc | None = field(default=None, compare=False, repr=False)
 
     def device(self, name: str) -> Device:
         """The device called `name`; InputError with the nearest names."""
-        if found := self.devices.get(name):
+        if found := self.devices.get(name) or targets.find(self, name):
             return found
         raise InputError(
             f"there is no device {name[:80]!r} in the inventory; {did_you_mean(name[:80], self.devices)}",
@@ -160,9 +180,9 @@ class Inventory:
         """All hops to the device in order, itself last."""
         return (*(self.devices.get(hop) or self.hops[hop] for hop in device.jump), device)
 
-    def select(self, targets: str) -> tuple[Device, ...]:
+    def select(self, wanted: str) -> tuple[Device, ...]:
         """The devices that the selector picks, in inventory order; InputError when it picks none."""
-        return selectors.select(self, targets)
+        return selectors.select(self, wanted)
 
 
 class InventorySource:
@@ -170,7 +190,7 @@ class InventorySource:
 
     Of several files the later one wins, per host and per group. `platforms` maps every allowed name to the platform's
     own name (or is a set of such names); as a callable it is asked at each read, so it may be expensive. `vault` learns
-    each secret of theirs that is revealed.
+    each secret of theirs that is revealed. `overlay` is the file of added hosts, read last, which need not be there.
     """
 
     def __init__(
@@ -180,31 +200,49 @@ class InventorySource:
         vault: Vault | None = None,
         *,
         ssh_config: Path | None = None,
+        overlay: Path | None = None,
+        env_file: Path | None = None,
+        ad_hoc: bool = False,
     ) -> None:
         self.paths = tuple(paths)
+        self.overlay = overlay
+        self.ad_hoc = ad_hoc
         self.ssh_config = ssh_config  # None: not used, whatever is in the user's home
         self._ssh_files: tuple[Path, ...] = (ssh_config,) if ssh_config else ()
         self.vault = vault or Vault()
+        self.environment = Environment(env_file, self.vault)
         self._platforms = platforms
         self._seen: _Stamps = ()
         self._inventory: Inventory | None = None
+
+    @classmethod
+    def of(
+        cls, settings: Settings, platforms: Callable[[], Platforms] | Platforms, vault: Vault | None = None
+    ) -> InventorySource:
+        """As the operator set it."""
+        return cls(
+            settings.inventory,
+            platforms,
+            vault,
+            ssh_config=settings.ssh_config,
+            overlay=settings.edit_hosts,
+            env_file=settings.env_file,
+            ad_hoc=settings.ad_hoc,
+        )
 
     def current(self) -> Inventory:
         """The inventory as it is on disk now, or the last good one with `problem` set; blocks only to read files.
 
         InputError when there has never been a good one.
         """
-        if not self.paths:
+        if not self.paths and self.overlay is None and not self.ad_hoc:
             raise InputError("there is no inventory, so there are no devices", hint=f"{HOW_TO_BEGIN} Then start again.")
         stamps = self._stamps()  # before reading: an edit meanwhile is seen next time
         last = self._inventory
         if last is not None and stamps == self._seen:
             return last
-        from netssh_mcp.knowledge.inventory_file import load  # noqa: PLC0415 - see the top
-
         try:
-            ssh = self._ssh_hosts()
-            now = load(self.paths, self._allowed(), self.vault, ssh)
+            now = self.read(self.overlay)
         except InputError as error:
             if last is None:
                 raise
@@ -213,13 +251,26 @@ class InventorySource:
                 _log.warning("%s", now.problem)
             if self.ssh_config is not None:
                 stamps = ()  # the file that is broken may be one that it includes: look again each time
-        if stamps and len(stamps) != len(self.paths) + len(self._ssh_files):
+        if stamps and len(stamps) != len(self._files):
             stamps = self._stamps()  # what is included is known now
         self._inventory, self._seen = now, stamps
         return now
 
+    def read(self, overlay: Path | None) -> Inventory:
+        """The inventory as it would be with this overlay; changes nothing. InputError."""
+        from netssh_mcp.knowledge.inheritance import Sources  # noqa: PLC0415 - see the top
+        from netssh_mcp.knowledge.inventory_file import load  # noqa: PLC0415
+
+        sources = Sources(self._allowed(), self.environment, self._ssh_hosts(), overlay, self.ad_hoc)
+        return load(self.paths, sources)
+
+    @property
+    def _files(self) -> tuple[Path, ...]:
+        more = (path for path in (self.overlay, self.environment.path) if path is not None)
+        return (*self.paths, *self._ssh_files, *more)
+
     def _stamps(self) -> _Stamps:
-        return tuple(_stamp(path) for path in (*self.paths, *self._ssh_files))
+        return tuple(_stamp(path) for path in self._files)
 
     def _ssh_hosts(self) -> SshHosts | None:
         if self.ssh_config is None:

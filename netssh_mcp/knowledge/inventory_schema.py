@@ -22,6 +22,7 @@ from pydantic import (
 from typing_extensions import Self
 
 from netssh_mcp.errors import InputError
+from netssh_mcp.knowledge.env_file import Environment
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.knowledge.secrets import Secret
 from netssh_mcp.knowledge.selectors import OPERATORS
@@ -47,6 +48,7 @@ class Known:
     groups: Collection[str]
     hosts: Collection[str]
     vault: Vault
+    environment: Environment
 
 
 def _known(info: ValidationInfo) -> Known:
@@ -80,7 +82,13 @@ def _secret(value: object, info: ValidationInfo) -> Secret | None:
         return None
     known = _known(info)
     try:
-        return Secret.parse(value, folder=known.folder, allow_plain=known.allow_plain, vault=known.vault)
+        return Secret.parse(
+            value,
+            folder=known.folder,
+            allow_plain=known.allow_plain,
+            vault=known.vault,
+            environment=known.environment,
+        )
     except InputError as error:
         text = f"{error.message}. {error.hint}"
     raise ValueError(text)
@@ -104,7 +112,8 @@ def _not_for_many(value: str) -> str:
     return value
 
 
-def _address(value: str) -> str:
+def address(value: str) -> str:
+    """The name or address of a host. ValueError says what it must be."""
     if not _HOST.fullmatch(value):
         raise ValueError("must be a host name or an address: no spaces, no @ or /, no leading -")
     return value
@@ -116,7 +125,8 @@ def _alias(value: str) -> str:
     return value
 
 
-def _user(value: str) -> str:
+def user(value: str) -> str:
+    """A login name. ValueError says what it must be."""
     if not _USER.fullmatch(value):
         raise ValueError("must be a login name: one line, no leading -")
     return value
@@ -151,7 +161,7 @@ class _Strict(BaseModel):
 class CredentialSet(_Strict):
     """One of the ways to log in that are tried in order."""
 
-    username: Annotated[str, AfterValidator(_user)] = ""
+    username: Annotated[str, AfterValidator(user)] = ""
     password: _Secret = None
     enable: _Secret = None
     key_passphrase: _Secret = None
@@ -171,7 +181,7 @@ class Defaults(_Strict):
 
     port: Annotated[int, Field(ge=1, le=65535)] = Field(default=0)
     platform: Annotated[str, AfterValidator(_platform)] = ""
-    username: Annotated[str, AfterValidator(_user)] = ""
+    username: Annotated[str, AfterValidator(user)] = ""
     data: dict[str, object] = Field(default_factory=dict)
     password: _Secret = None
     enable: _Secret = None
@@ -199,17 +209,25 @@ class Group(Defaults):
 class Host(Group):
     """A host."""
 
-    hostname: Annotated[str, AfterValidator(_address)] = ""
+    hostname: Annotated[str, AfterValidator(address)] = ""
     host_keys: HostKeyMode = "strict"
     legacy: bool = False
     host_key: Annotated[str, AfterValidator(_pin)] = ""
     ssh_config: Annotated[str, AfterValidator(_alias)] = ""
 
 
+class Unlisted(_Strict):
+    """What hosts may use that are in no file of the operator: those that the `host` tool added, and user@host."""
+
+    secrets: list[str] = Field(default_factory=list)
+    groups: list[str] = Field(default_factory=list)
+
+
 class File(_Strict):
     """The top level of a file; the entries are checked one by one."""
 
     allow_plaintext: bool = False
+    unlisted: Annotated[Unlisted, BeforeValidator(_nothing)] = Field(default_factory=Unlisted)
     defaults: Annotated[dict[str, object], BeforeValidator(_nothing)] = Field(default_factory=dict)
     groups: Annotated[dict[str, object], BeforeValidator(_nothing)] = Field(default_factory=dict)
     hosts: Annotated[dict[str, object], BeforeValidator(_nothing)] = Field(default_factory=dict)

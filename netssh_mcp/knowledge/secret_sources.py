@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from netssh_mcp.errors import InputError
+
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
@@ -68,13 +70,18 @@ def _text(raw: bytes, reference: str) -> Fetched:
     return value or Missing(f"{reference} is empty", "Store the secret there, as one line.")
 
 
-def from_env(name: str, reference: str) -> Fetched:
-    """The value of an environment variable of this process."""
-    value = os.environ.get(name)
+def from_env(name: str, reference: str, look_up: Callable[[str], str | None] = os.environ.get) -> Fetched:
+    """The value of a variable, of this process's environment unless `look_up` knows better."""
+    try:
+        value = look_up(name)
+    except InputError as error:  # the env file; its errors hold none of its values
+        return Missing(f"{reference}: {error.message}", error.hint)
     if value:
         return value
     state = "not set" if value is None else "empty"
-    return Missing(f"{reference} is {state}", f"Set {name} in the environment that starts the server.")
+    return Missing(
+        f"{reference} is {state}", f"Set {name} in the environment that starts the server, or in its env file."
+    )
 
 
 def open_private(path: Path, reference: str) -> int | Missing:

@@ -9,13 +9,16 @@ import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge import secret_sources as sources
 from netssh_mcp.knowledge import secret_store
 from netssh_mcp.knowledge.secret_sources import NETMIKO_PREFIX, Fetched, Missing
 from netssh_mcp.knowledge.vault import Vault
+
+if TYPE_CHECKING:
+    from netssh_mcp.knowledge.env_file import Environment
 
 Kind = Literal["env", "file", "cmd", "keyring", "stored", "netmiko", "other", "plain"]
 _Parsed = tuple[Kind, tuple[str, ...]] | Missing
@@ -33,13 +36,14 @@ class Secret:
     another scheme has, `Netmiko's encrypted value` or `plain text`.
     """
 
-    __slots__ = ("__source", "__vault", "__withheld", "kind", "reference")
+    __slots__ = ("__environment", "__source", "__vault", "__withheld", "kind", "reference")
 
     kind: Kind
     reference: str
     __source: tuple[str, ...]
     __withheld: frozenset[str]
     __vault: Vault | None
+    __environment: Environment | None
 
     def __init__(
         self,
@@ -48,29 +52,37 @@ class Secret:
         *,
         withheld: frozenset[str] = frozenset(),
         vault: Vault | None = None,
+        environment: Environment | None = None,
     ) -> None:
         set_once = object.__setattr__
         set_once(self, "kind", kind)
         set_once(self, "_Secret__source", source)
         set_once(self, "_Secret__withheld", withheld)
         set_once(self, "_Secret__vault", vault)
+        set_once(self, "_Secret__environment", environment)
         set_once(self, "reference", _reference(kind, source))
 
     @classmethod
     def parse(
-        cls, written: object, *, folder: Path | None = None, allow_plain: bool = False, vault: Vault | None = None
+        cls,
+        written: object,
+        *,
+        folder: Path | None = None,
+        allow_plain: bool = False,
+        vault: Vault | None = None,
+        environment: Environment | None = None,
     ) -> Secret:
         """The secret that `written` refers to; InputError, which never quotes `written`, when it is none.
 
         `written` is text or `{cmd: [program, ...]}`; `folder` is what a relative `file:` starts from; each value that
-        is revealed later becomes known to `vault`.
+        is revealed later becomes known to `vault`. `env:` looks into `environment`, by default this process's own.
         """
         found = _parsed(written, folder, allow_plain=allow_plain)
         del written  # a password in the wrong place: no traceback's locals show it
         if isinstance(found, Missing):
             raise InputError(found.message, hint=found.hint)
         kind, source = found
-        return cls(kind, source, vault=vault)
+        return cls(kind, source, vault=vault, environment=environment)
 
     def reveal(self) -> str:
         """The value, fetched now. May block (a command: up to 20 s): call it in a worker thread.
@@ -88,7 +100,7 @@ class Secret:
         source = self.__source
         match self.kind:
             case "env":
-                value = sources.from_env(source[0], self.reference)
+                value = sources.from_env(source[0], self.reference, self._variable)
             case "file":
                 value = sources.from_file(Path(source[0]), self.reference)
             case "cmd":
@@ -104,6 +116,9 @@ class Secret:
             case "plain":
                 value = source[0]
         return value if isinstance(value, Missing) else sources.checked(value, self.reference)
+
+    def _variable(self, name: str) -> str | None:
+        return os.environ.get(name) if self.__environment is None else self.__environment.get(name)
 
     def withholding(self, names: frozenset[str]) -> Secret:
         """The same secret, whose command does not see the environment variables `names` (they hold other secrets)."""
@@ -121,7 +136,7 @@ class Secret:
         found: Fetched | int | None = None
         match self.kind:
             case "env":
-                found = sources.from_env(self.__source[0], self.reference)
+                found = sources.from_env(self.__source[0], self.reference, self._variable)
             case "file":
                 found = sources.open_private(Path(self.__source[0]), self.reference)
                 if isinstance(found, int):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge.near import did_you_mean
+from netssh_mcp.knowledge.targets import find
 
 if TYPE_CHECKING:
     from netssh_mcp.knowledge.inventory import Device, Inventory
@@ -64,7 +65,8 @@ def select(inventory: Inventory, targets: str) -> tuple[Device, ...]:
     names = search.result()
     if not names:
         raise InputError(f"no device matches {_shown(targets)}{search.why_none()}", hint=SYNTAX)
-    return tuple(device for name, device in inventory.devices.items() if name in names)
+    listed = (device for name, device in inventory.devices.items() if name in names)
+    return (*listed, *(device for name, device in search.unlisted.items() if name in names))
 
 
 def matching(inventory: Inventory, targets: str) -> frozenset[str]:
@@ -92,6 +94,7 @@ class _Search:
         self._next = 0
         self._depth = 0
         self._misses: list[str] = []
+        self.unlisted: dict[str, Device] = {}  # made of user@host
 
     def result(self) -> frozenset[str]:
         names = self._list()
@@ -175,6 +178,10 @@ class _Search:
         devices = self._inventory.devices
         if token.text in devices:
             return frozenset((token.text,))
+        if meant := find(self._inventory, token.text):
+            if meant.name not in devices:
+                self.unlisted[meant.name] = meant
+            return frozenset((meant.name,))
         if not _is_glob(token):
             if token.text in self._inventory.groups:
                 self._unknown(token, "device", f"that is a group: write @{token.text}")

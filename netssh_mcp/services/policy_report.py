@@ -22,7 +22,7 @@ from netssh_mcp.services.policy_view import VERDICTS, fitting, verdict_rows
 def open_wall(settings: Settings) -> Report:
     """The policy of these settings, read now. InputError when it, or the inventory, cannot be used."""
     profiles = Profiles.load(settings.profiles)
-    inventory = InventorySource(settings.inventory, profiles.platforms, ssh_config=settings.ssh_config)
+    inventory = InventorySource.of(settings, profiles.platforms)
     inventory.current()
     wall = Wall(PolicySource(settings.policy, doubts=fitting(inventory, profiles)))
     wall.source.current()
