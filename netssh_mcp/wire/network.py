@@ -221,6 +221,13 @@ class NetworkConnection:
         del self.events[:-200]
         return rest.removeprefix(self.prompt.line).encode() + held
 
+    # -- a terminal ----------------------------------------------------------------------------------------------
+
+    def hand_over(self) -> Reader:
+        """The channel, at its prompt, for who types into it from now on; no command can be run here any more."""
+        reader, self._reader = self._require(), None
+        return reader
+
     # -- the end -------------------------------------------------------------------------------------------------
 
     @property
