@@ -23,7 +23,7 @@ from typing import Literal
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.model import Framing, WaitReason
 from netssh_mcp.wire.echo import after_echo, search_echo
-from netssh_mcp.wire.questions import paged, question
+from netssh_mcp.wire.questions import paged, standing
 from netssh_mcp.wire.text import clean, last_line, line_slices
 
 _TAIL = 2048  # bytes at the end that are looked at after each read: prompts and nonces are far shorter
@@ -37,7 +37,8 @@ _AFTER_LOG_LINE = 0.15  # a log line came behind the prompt and no new prompt wa
 _OTHER_PROMPT = 0.25  # something like a prompt, but not ours (the hostname changed)
 _SUSPICIOUS = 0.05  # behind the proof of a terminal that echoes on arrival
 _LOST_NONCE = 0.5  # the prompt stands, and the nonce was not echoed
-_WAITING = 0.15  # a question stands last
+WAITING = 0.15  # a question stands last
+_PERHAPS = 0.5  # ... or a line that ends like one: an output may stop there for a moment
 _MAX_NONCES = 64
 
 
@@ -230,17 +231,23 @@ class Exchange:
         text = self.tail()
         if not text:
             return Step()
+        reason, asked = standing(self.profile, text)
+        if reason:
+            return self._asked(reason, asked, quiet)
         line = last_line(text)
         if not line:
             # Only a finished log line may stand behind a prompt that was there: then the prompt is not drawn anew.
             return self._ask_after(_AFTER_LOG_LINE, quiet) if self._log_behind_prompt(text) else Step()
-        if reason := question(self.profile, line):
-            if quiet >= _WAITING:
-                self.waiting, self.question = reason, line
-                return Step()
-            return Step(wait=_WAITING)
         if re.fullmatch(self.profile.prompts.pattern, line):
             return self._ask_after(_OTHER_PROMPT, quiet)
+        return Step()
+
+    def _asked(self, reason: WaitReason, line: str, quiet: float) -> Step:
+        """A question stands last. Nothing is sent, and it is one when nothing follows it for a moment."""
+        due = _PERHAPS if reason == "other" else WAITING
+        if quiet < due:
+            return Step(wait=due)
+        self.waiting, self.question = reason, line
         return Step()
 
     def _ask_after(self, silence: float, quiet: float) -> Step:
@@ -265,12 +272,11 @@ class Exchange:
         if self._prompt_stands():
             due = self.profile.quiet if self._own_line() else 4 * self.profile.quiet
             return Step(done=True) if quiet >= due else Step(wait=due)
+        reason, asked = standing(self.profile, self.tail())
         line = last_line(self.tail())
-        if line and (reason := question(self.profile, line)):
-            if quiet < _WAITING:
-                return Step(wait=_WAITING)
-            self.waiting, self.question = reason, line
-        elif line and re.fullmatch(self.profile.prompts.pattern, line):
+        if reason:
+            return self._asked(reason, asked, quiet)
+        if line and re.fullmatch(self.profile.prompts.pattern, line):
             if quiet >= 1.0:  # another prompt than ours, for a whole second: the hostname or the mode changed
                 self._other = line
                 return Step(done=True)

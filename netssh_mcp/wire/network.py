@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from netssh_mcp.errors import (
@@ -16,8 +17,9 @@ from netssh_mcp.errors import (
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.model import Reply
+from netssh_mcp.wire.dialogue import Dialogue, one_line_each
 from netssh_mcp.wire.echo import incomplete_escape, is_proof
-from netssh_mcp.wire.framing import Exchange, Prompt, Split
+from netssh_mcp.wire.framing import WAITING, Exchange, Prompt, Split
 from netssh_mcp.wire.help import help_text
 from netssh_mcp.wire.login import INTERRUPT, Login
 from netssh_mcp.wire.order import PLAIN, Order
@@ -30,7 +32,6 @@ from netssh_mcp.wire.turn import Turn, not_sent
 
 _STOP = 0.6  # seconds that stopping a command may take before the session is given up
 _DRAIN = 3.0  # seconds that a flood which is on its way already may take
-_TAIL = 2048  # bytes: page prompts are far shorter
 _WIDTH, _HEIGHT = 511, 1000  # as wide as IOS takes; Netmiko's own choice
 
 
@@ -76,7 +77,7 @@ class NetworkConnection:
         Raises CommandTimeout, CommandInterrupted, OutputTooLarge, SessionLost; each keeps the text so far.
         """
         reader = self._require()
-        del order
+        one_line_each(order.answers)
         started = time.monotonic()
         unfinished = self._take_unsolicited(reader)
         exchange = Exchange(self.profile, self.prompt, line, reads_logs=reads_logs)
@@ -87,13 +88,17 @@ class NetworkConnection:
             raise not_sent(self.device.name, repr(line))
         turn.partial = exchange.partial
         turn.forget_input()  # a retry's: it answered a question of another session
+        dialogue = Dialogue(reader, exchange, turn, order.answers)
         try:
             reader.write(exchange.first())
-            self._until_done(reader, exchange, deadline, turn)
+            self._until_done(reader, exchange, deadline, turn, dialogue)
         except NetsshError as error:
             error.partial = error.partial or exchange.partial()
+            if dialogue.typed and isinstance(error, SessionLost):
+                _after_an_answer(error)
             raise
         finally:
+            self.events += dialogue.events
             turn.partial = str  # a turn lives as long as its job: it must not keep the raw bytes
             turn.forget_input()
         split = exchange.split()
@@ -114,8 +119,7 @@ class NetworkConnection:
             self.close()
             raise
 
-    def _until_done(self, reader: Reader, exchange: Exchange, deadline: float, turn: Turn) -> None:
-        typed_at = 0  # bytes that had come when the last input was typed
+    def _until_done(self, reader: Reader, exchange: Exchange, deadline: float, turn: Turn, dialogue: Dialogue) -> None:
         while True:
             while data := reader.take():
                 exchange.feed(data)
@@ -123,16 +127,9 @@ class NetworkConnection:
                     raise self._given_up(exchange, OutputTooLarge, f"more than {self.byte_limit} bytes came back")
             if turn.cancelled:
                 raise self._given_up(exchange, CommandInterrupted, "the call was cancelled")
-            if text := turn.take_input():
-                if exchange.waiting == "pager":  # no byte has come since it was asked, and it was not answered yet
-                    reader.write(text.encode())
-                    typed_at, exchange.waiting = len(exchange.raw), ""
-                else:
-                    self.events.append("a pager key was not typed: the device had moved on from the page prompt")
+            dialogue.take()
             step = exchange.step(reader.quiet())
-            if exchange.waiting and typed_at and not _asked_anew(exchange, typed_at):
-                exchange.waiting = ""
-            turn.ask(exchange.waiting, exchange.question)
+            due = dialogue.look()
             if step.done:
                 return
             if step.send:
@@ -141,16 +138,23 @@ class NetworkConnection:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise self._given_up(exchange, CommandTimeout, "no proven end in time")
-            reader.wait(left if step.wait is None else min(left, max(0.001, step.wait - reader.quiet())))
+            if step.wait is not None:
+                left = min(left, max(0.001, step.wait - reader.quiet()))
+            reader.wait(left if due is None else min(left, due))
 
     def _given_up(self, exchange: Exchange, error: type[SessionError], reason: str) -> SessionError:
         """Stop the command, and say whether the device really stopped."""
         partial = exchange.partial()
         waiting = exchange.waiting
-        stopped = self._stop(at_pager=waiting == "pager", drain=_DRAIN if error is OutputTooLarge else _STOP / 2)
+        stopped = self._stop(waiting, drain=_DRAIN if error is OutputTooLarge else _STOP / 2)
         if stopped:
             after = "it was interrupted and the prompt is back"
             hint = "Raise `timeout`, or narrow the command."
+            if waiting:
+                hint = "Nothing was answered. Run it again, and answer its question with job(action='input')."
+        elif waiting:
+            after = "Ctrl-C was not answered, nothing else was typed at the question, and the session was closed"
+            hint = "Check the device before repeating it: closing a session usually counts as no."
         else:
             after = "the interrupt was not answered and the session was closed; the command may still be running"
             hint = "Check the device before repeating it; raise `timeout` if the command is slow."
@@ -163,11 +167,18 @@ class NetworkConnection:
             effect="none" if stopped and error is not CommandTimeout else None,
         )
 
-    def _stop(self, *, at_pager: bool, drain: float) -> bool:
-        """Ctrl-C, then the prompt proven again. False when the session is of no more use."""
+    def _stop(self, asked: str, *, drain: float) -> bool:
+        """Ctrl-C, then the prompt proven again. False when the session is of no more use.
+
+        Where something is asked still, it is closed without another byte: whatever is typed could be the answer.
+        """
         reader = self._require()
+        at_pager = asked == "pager"
         try:
-            self._interrupt(reader, drain)
+            line = self._interrupt(reader, _STOP if asked and not at_pager else drain)
+            if not at_pager and self._takes_answers(line, asked, reader.quiet()):
+                self.close()
+                return False
             try:
                 self.prompt = prove_prompt(reader, self.profile, time.monotonic() + (_STOP / 2 if at_pager else _STOP))
             except PromptNotFound:
@@ -180,10 +191,10 @@ class NetworkConnection:
             return False
         return True
 
-    def _interrupt(self, reader: Reader, drain: float) -> None:
+    def _interrupt(self, reader: Reader, drain: float) -> str:
         """Ctrl-C, and wait a little for the prompt: a terminal throws away what is typed right behind a Ctrl-C.
 
-        `drain` seconds at most, and only while text still pours in more than half of _STOP.
+        `drain` seconds at most, and only while text still pours in more than half of _STOP. Returns the last line.
         """
         reader.write(INTERRUPT)
         tail = b""
@@ -191,8 +202,18 @@ class NetworkConnection:
         while (left := until - time.monotonic()) > 0 and reader.quiet() < _STOP / 2:
             tail = (tail + reader.take())[-512:]
             if clean(tail).endswith(self.prompt.line):
-                return
+                return self.prompt.line
             reader.wait(min(left, _STOP / 2))
+        return last_line(clean(tail))
+
+    def _takes_answers(self, line: str, asked: str, quiet: float) -> bool:
+        """Whether what stands last after a Ctrl-C may read what is typed as an answer: a question, known or not."""
+        if line == self.prompt.line:
+            return False
+        if reason := question(self.profile, line):
+            return reason != "pager"
+        prompt = re.fullmatch(self.profile.prompts.pattern, line) is not None
+        return not prompt and bool(asked or (line and quiet >= WAITING))
 
     def _checked(self, split: Split) -> None:
         if split.pager_hit:
@@ -245,12 +266,11 @@ class NetworkConnection:
         return self._reader
 
 
-def _asked_anew(exchange: Exchange, typed_at: int) -> bool:
-    """Whether the question came after the last input: on a slow link its old one stands there until the answer.
-
-    A page prompt has to be there whole, as the echo of a blank behind the old one looks like a new one.
-    """
-    new = clean(memoryview(exchange.raw)[max(typed_at, len(exchange.raw) - _TAIL) :])
-    if exchange.waiting == "pager":
-        return question(exchange.profile, last_line(new)) == "pager"
-    return len(exchange.raw) > typed_at
+def _after_an_answer(lost: SessionLost) -> None:
+    """A link that ends behind an answer may have ended because of it: `reload` does that."""
+    lost.message += "; it ended after something was typed into the command"
+    lost.retryable = False
+    lost.hint = (
+        "If the command ends the session once it is confirmed (reload, reboot), that is its success: look at the "
+        "device again in some minutes. Do not repeat it before."
+    )

@@ -19,9 +19,11 @@ class Turn:
         self.cancelled = False
         self.waiting: WaitReason | Literal[""] = ""
         self.question = ""
+        self.queued = False  # the device's sessions are all in use, and this waits for one
+        self.answered: tuple[WaitReason | Literal[""], str] = ("", "")  # the question that the input is for
         self.partial: Callable[[], str] = str
         self._signal = ""
-        self._input = ""  # one key at most: a second one would be an answer to a question nobody has seen
+        self._input = ""  # one at most: a second one would be an answer to a question nobody has seen
         self._asking = threading.Lock()
         self._wake: Callable[[], None] = _nothing
 
@@ -50,7 +52,7 @@ class Turn:
         with self._asking:
             if self._input:
                 return False
-            self._input, self.waiting = text, ""
+            self._input, self.waiting, self.answered = text, "", (self.waiting, self.question)
         self._wake()
         return True
 
