@@ -1,8 +1,9 @@
 """sudo's dialogue: a prompt of our own that nothing else can print, one answer on stdin, never a second one.
 
-The password stands in no argument, no environment and no terminal. sudo writes the prompt of `-p` to stderr and reads
-the password from stdin with `-S` (sudo(8)); it asks again behind a wrong one, which is where we end it. Process lists
-show the prompt: a command that sudo runs without a password could print it, so such a host gets no `sudo` secret.
+The password stands in no argument, no environment and no terminal. sudo writes the prompt of SUDO_PROMPT to stderr and
+reads the password from stdin with `-S` (sudo(8)); it asks again behind a wrong one, which is where we end it. Unlike
+the arguments of `-p`, sudo's environment can be read by root alone, so a command that sudo runs without a password
+cannot print the prompt; and a question that is none for a password keeps the text of the PAM module that asks it.
 """
 
 from __future__ import annotations
@@ -14,26 +15,33 @@ from netssh_mcp.errors import AuthenticationFailed
 
 
 class SudoPrompt:
-    """One command under sudo. `argv` goes before the command; feed all of stderr; `answer` is asked for the bytes."""
+    """One command under sudo: `argv` goes before it, or `prompt` into its environment. Feed all of stderr."""
 
     def __init__(self, device: str, *, user: str = "") -> None:
-        """`user` is who the command runs as, root unless given."""
+        """`user` is who the command of `argv` runs as, root unless given."""
+        self.prompt = f"netssh-{secrets.token_hex(16)}:"
         self._device = device
         self._user = user
-        self._prompt = f"netssh-{secrets.token_hex(16)}:"
         self._held = bytearray()
-        self._answered = False
+        self._answered = self._closed = False
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """The words before the command. -k: a cached permission would leave our answer to the command's own stdin."""
+        """The words before a command of ours, which prints nothing that others say: it could see the prompt here.
+
+        -k: a cached permission would leave our answer to the command's own stdin.
+        """
         as_user = ("-u", self._user) if self._user else ()
-        return ("sudo", "-k", "-S", "-p", self._prompt, *as_user, "--")
+        return ("sudo", "-k", "-S", "-p", self.prompt, *as_user, "--")
 
     @property
     def answered(self) -> bool:
         """Whether the password has been asked for and given."""
         return self._answered
+
+    def close(self) -> None:
+        """The command has begun: from here on nothing is answered."""
+        self._closed = True
 
     def feed(self, data: bytes, reveal: Callable[[], str], write: Callable[[bytes], None]) -> bytes:
         """What of stderr is the command's own. At the prompt, and only there, `write` gets the password and a newline.
@@ -41,18 +49,16 @@ class SudoPrompt:
         A start of the prompt at the end is held back until more comes. AuthenticationFailed when sudo asks again: it
         was told nothing more, and whoever catches this ends the channel.
         """
+        if self._closed:
+            return self.rest() + data
         self._held += data
-        prompt = self._prompt.encode()
+        prompt = self.prompt.encode()
         out = bytearray()
         while (at := self._held.find(prompt)) >= 0:
             out += self._held[:at]
             del self._held[: at + len(prompt)]
             if self._answered:
-                raise AuthenticationFailed(
-                    "sudo did not take the password",
-                    device=self._device,
-                    hint="Check this host's `sudo` reference; it was tried once. The user may also not be in sudoers.",
-                )
+                raise refused(self._device)
             self._answered = True
             write(reveal().encode() + b"\n")
         keep = _beginning(self._held, prompt)
@@ -65,6 +71,16 @@ class SudoPrompt:
         rest = bytes(self._held)
         self._held.clear()
         return rest
+
+
+def refused(device: str, line: str = "") -> AuthenticationFailed:
+    """The error of a password that sudo did not take."""
+    return AuthenticationFailed(
+        "sudo did not take the password; the command was not started",
+        device=device,
+        line=line,
+        hint="Check this host's `sudo` reference; it was tried once. The user may also not be in sudoers.",
+    )
 
 
 def _beginning(held: bytearray, prompt: bytes) -> int:

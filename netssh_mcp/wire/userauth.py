@@ -1,4 +1,5 @@
-"""Paramiko's transport: user authentication without its two waits, and garbage known for what it is.
+"""Paramiko's transport: user authentication without its two waits, garbage known for what it is, and two things more:
+who asks is told of its end (`on_end`), and why a channel was not opened (`said`), which Paramiko only logs.
 
 `ServiceRequestingTransport` asks for the userauth service once, which strict servers need, but then sleeps 0.1 s at
 each login; and its handler makes the event it waits for only after the request is on its way, so that a quick answer
@@ -17,6 +18,8 @@ import paramiko
 from paramiko.auth_handler import AuthOnlyHandler
 from paramiko.common import cMSG_SERVICE_REQUEST, cMSG_USERAUTH_REQUEST
 from paramiko.packet import Packetizer
+
+from netssh_mcp.wire.exec_channel import HANDLERS
 
 _KEY_EXCHANGE = range(30, 50)  # RFC 4253, 12: numbers of messages
 _LONGEST = 256 * 1024 + 64  # bytes; OpenSSH sends and takes no longer packets (its PACKET_MAX_SIZE)
@@ -89,10 +92,28 @@ class _Packetizer(Packetizer):
 class Transport(paramiko.ServiceRequestingTransport):  # type: ignore[name-defined,misc]  # newer than the stubs
     """A client's connection whose login waits for nothing but the other side."""
 
+    _channel_handler_table = HANDLERS
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (Paramiko's signature)
         self._userauth_accepted = threading.Event()
         self.hop_lost: Callable[[], str] = str  # the name of the jump host that took this connection along, or ""
+        self.far_ports: Any = None  # wire/tunnels.py: the listeners that the other side has for this connection
+        self.on_end: list[Callable[[], None]] = []  # called in this thread when it ends, whatever ends it
+        self.said = ""  # the peer's words about the channel that was refused last; read in `channel_events[...].set()`
         super().__init__(*args, packetizer_class=_Packetizer, **kwargs)
+
+    def run(self) -> None:
+        """As Paramiko's."""
+        try:
+            super().run()
+        finally:
+            for told in tuple(self.on_end):
+                told()
+
+    def _parse_channel_open_failure(self, message: paramiko.Message) -> None:
+        _, _, self.said = message.get_int(), message.get_int(), message.get_text()
+        message.rewind()
+        super()._parse_channel_open_failure(message)
 
     def get_auth_handler(self) -> _Handler:
         """Ours, in which no answer is lost."""
