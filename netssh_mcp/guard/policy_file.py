@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -18,8 +19,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from netssh_mcp.errors import InputError
+from netssh_mcp.guard import destinations
 from netssh_mcp.guard.limits import Hours, Rate, Window
-from netssh_mcp.guard.rules import Entry, Network, Rule, Rules
+from netssh_mcp.guard.rules import Entry, ForwardBind, Network, Rule, Rules
 from netssh_mcp.knowledge.inventory_schema import explained
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.knowledge.selectors import check_syntax
@@ -95,6 +97,10 @@ def _seconds(value: object) -> object:
     return float(value) if isinstance(value, str) and re.fullmatch(r"\d+\.\d+", value) else value
 
 
+def _spot(value: object) -> destinations.Spot:
+    return destinations.spot(str(value))
+
+
 def _rate(value: object) -> Rate:
     return Rate.parse(str(value))
 
@@ -106,6 +112,7 @@ def _window(value: object) -> Window:
 _Denials = Annotated[list[Annotated[str, BeforeValidator(_command)]], BeforeValidator(_one_or_more)]
 _Permissions = Annotated[list[Annotated[str, BeforeValidator(_permission)]], BeforeValidator(_one_or_more)]
 _Networks = Annotated[list[Annotated[Network, BeforeValidator(_network)]], BeforeValidator(_one_or_more)]
+_Spots = Annotated[list[Annotated[destinations.Spot, BeforeValidator(_spot)]], BeforeValidator(_one_or_more)]
 _Rate = Annotated[Rate, BeforeValidator(_rate)]
 _Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
 _Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -137,6 +144,9 @@ class RuleFile(_Strict):
     timezone: _Zone | None = None
     networks: _Networks | None = None
     destinations: _Networks | None = None
+    forward_to: _Spots | None = None
+    forward_here: _Spots | None = None
+    forward_bind: ForwardBind | None = None
     reveal: bool | None = None
 
     @model_validator(mode="before")
@@ -254,6 +264,11 @@ def _rule(document: Document, number: int, spec: RuleFile, top: File, problems: 
     def entries(key: str, texts: list[str]) -> tuple[Entry, ...]:
         return tuple(Entry(text, _place(document, "rules", number, key, at)) for at, text in enumerate(texts))
 
+    def spots(key: str, given: list[destinations.Spot] | None) -> tuple[destinations.Spot, ...] | None:
+        if given is None:
+            return None
+        return tuple(replace(each, place=_place(document, "rules", number, key, at)) for at, each in enumerate(given))
+
     place = _place(document, "rules", number) + (f" ({spec.name})" if spec.name else "")
     return Rule(
         number=number,
@@ -271,6 +286,9 @@ def _rule(document: Document, number: int, spec: RuleFile, top: File, problems: 
         hours=_hours(document, number, spec, top, problems),
         networks=None if spec.networks is None else tuple(spec.networks),
         destinations=None if spec.destinations is None else tuple(spec.destinations),
+        forward_to=spots("forward_to", spec.forward_to),
+        forward_here=spots("forward_here", spec.forward_here),
+        forward_bind=spec.forward_bind,
         reveal=spec.reveal,
         secret_read={None: None, "allow": True, "deny": False}[spec.secret_read],
     )

@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from netssh_mcp.guard import addresses
+from netssh_mcp.guard.destinations import ANYWHERE, HERE, Reach, Spot, reach
 from netssh_mcp.guard.grammar import Meaning, arguments_of
 from netssh_mcp.guard.limits import Clock, Hours, Rate
 from netssh_mcp.guard.tables import abbreviated
@@ -21,6 +22,8 @@ from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.model import CLASSES, READS, CommandClass
 
 Network = IPv4Network | IPv6Network
+
+ForwardBind = Literal["loopback", "any"]
 
 _T = TypeVar("_T")
 
@@ -98,6 +101,9 @@ class Rule:
     hours: Hours | None = None
     networks: tuple[Network, ...] | None = None
     destinations: tuple[Network, ...] | None = None
+    forward_to: tuple[Spot, ...] | None = None
+    forward_here: tuple[Spot, ...] | None = None
+    forward_bind: ForwardBind | None = None
     reveal: bool | None = None
     secret_read: bool | None = None
 
@@ -205,6 +211,9 @@ class Terms:
     networks: tuple[tuple[tuple[Network, ...], str], ...] = ()
     elsewhere: Verdict | None = None  # the device's own address is in none of its networks
     destinations: tuple[tuple[tuple[Network, ...], str], ...] = ()
+    forward_to: Reach = ANYWHERE
+    forward_here: Reach = HERE
+    forward_bind: ForwardBind = "loopback"
     max_seconds: float = _UNLIMITED
     rates: tuple[Counted, ...] = ()
     per_call: tuple[tuple[str, int], ...] = ()  # ("devices", 20), as every rule has it; the wall counts them
@@ -219,7 +228,7 @@ class Terms:
             or _above(meaning, within)
             or self._closed()
             or self.elsewhere
-            or self._destination(meaning)
+            or (self._forward(meaning) if meaning.form == "action" else self._destination(meaning))
             or self._permission(profile, meaning)
         )
 
@@ -294,6 +303,13 @@ class Terms:
                 return Verdict(False, f"{wrong} is in none of the destinations of {place}", place)
         return None
 
+    def _forward(self, meaning: Meaning) -> Verdict | None:
+        words = arguments_of(meaning.canonical)
+        if words[0] != "forward":
+            return None
+        refused = (self.forward_here if words[1] == "remote" else self.forward_to).refusal(words[2])
+        return Verdict(False, *refused) if refused else None
+
 
 def _above(meaning: Meaning, within: frozenset[CommandClass]) -> Verdict | None:
     if meaning.command_class in within:
@@ -332,6 +348,12 @@ def terms(rules: Rules, held: Sequence[tuple[Rule, bool]], device: Device, clock
         networks=networks,
         elsewhere=_elsewhere(device.hostname, networks),
         destinations=tuple((rule.destinations, rule.place) for rule in every if rule.destinations is not None),
+        forward_to=reach("forward_to", [(rule.forward_to, rule.place, known) for rule, known in held]),
+        forward_here=reach("forward_here", [(rule.forward_here, rule.place, known) for rule, known in held]),
+        forward_bind="any"
+        if _last([(rule.forward_bind, "") for rule in sure], None, "")[0] == "any"
+        and not any(rule.forward_bind == "loopback" for rule, known in held if not known)
+        else "loopback",
         max_seconds=min((rule.max_seconds for rule in every if rule.max_seconds is not None), default=_UNLIMITED),
         rates=tuple(counted for rule in every for counted in _rates(rule, device.name)),
         per_call=tuple(

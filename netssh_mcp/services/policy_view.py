@@ -67,6 +67,11 @@ def _limits(terms: Terms) -> Iterator[str]:
     yield from (f"hours {hours}" for hours, _ in terms.hours)
     yield from (f"networks {_joined(networks)}" for networks, _ in terms.networks)
     yield from (f"destinations {_joined(networks)}" for networks, _ in terms.destinations)
+    for reach in (terms.forward_to, terms.forward_here):
+        if reach.spots is not None:
+            yield f"{reach.key} {' '.join(spot.text for spot in reach.spots) or 'nothing'}"
+    if terms.forward_bind == "any":
+        yield "forward_bind any"
     yield from (f"max_{what} {most} in a call" for what, most in terms.per_call)
     if terms.reveal:
         yield "reveal: a person at the command line may see what is hidden"
