@@ -28,7 +28,7 @@ class Reply:
 
     `framing` is "proven" when the end was shown by a nonce, "prompt" when only the prompt was seen. `events` are the
     lines the device sent unasked (syslog). `exit_status`, `stderr` and `signal` (what ended it: "TERM") exist on Linux
-    only. `seconds` is from the first byte written to the proven end.
+    only. `seconds` is from the first byte written to the proven end. `cwd` is where a kept Linux session is after it.
     """
 
     output: str
@@ -38,3 +38,4 @@ class Reply:
     stderr: str = ""
     seconds: float = 0.0
     signal: str = ""
+    cwd: str = ""

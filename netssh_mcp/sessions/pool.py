@@ -6,19 +6,21 @@ import copy
 import hmac
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
 import anyio.to_thread
 
-from netssh_mcp.errors import AuthenticationFailed, ConnectError, CredentialStopped, NetsshError
+from netssh_mcp.errors import AuthenticationFailed, ConnectError, CredentialStopped, InputError, NetsshError
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
+from netssh_mcp.sessions.lease import Lease, waited
+from netssh_mcp.sessions.named import NamedSessions
 from netssh_mcp.sessions.session import Session, in_thread
-from netssh_mcp.wire.turn import Connection, Turn, not_sent
+from netssh_mcp.wire.turn import Connection, Turn
 
 if TYPE_CHECKING:
     from netssh_mcp.wire.shared import Shared
@@ -55,14 +57,12 @@ class OpenConnection(Protocol):
         """Close all shared connections."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A session held for one command, and what had to be done to get it (seconds)."""
+@dataclass(slots=True, eq=False)
+class _Held:
+    """A session that somebody keeps for more than one command, or is about to open. `holder` names it for people."""
 
-    session: Session
-    queued: float
-    connecting: float
-    reconnected: bool
+    holder: str
+    session: Session | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -74,11 +74,17 @@ class _Slot:
     login: anyio.Lock = field(default_factory=anyio.Lock)
     idle: list[Session] = field(default_factory=list)
     busy: set[Session] = field(default_factory=set)
+    held: list[_Held] = field(default_factory=list)  # each has a place of `room` for as long as it is open
     lost: bool = False  # a session of this device ended unasked since the last login
     retired: bool = False  # the inventory has another entry now: what comes back is closed
 
+    @property
+    def logins(self) -> int:
+        """How many sessions of it are open."""
+        return len(self.idle) + len(self.busy) + sum(held.session is not None for held in self.held)
+
     def retire(self) -> None:
-        """Use none of its sessions again."""
+        """Use none of its sessions again; those that are held stay with their holders."""
         self.retired = True
         while self.idle:
             self.idle.pop().close()
@@ -116,9 +122,11 @@ class Pool:
         self._key = secrets.token_bytes(16)
         self.threads = anyio.CapacityLimiter(_THREADS)
         self._logins = anyio.CapacityLimiter(_LOGINS)
+        self._held: dict[Session, tuple[_Slot, _Held]] = {}
+        self.named = NamedSessions(self)
 
     def sessions(self) -> list[tuple[Session, bool]]:
-        """Every open session and whether it is busy."""
+        """Every open session that anybody may borrow, and whether it is busy."""
         found = []
         for slot in self._slots.values():
             found += [(session, True) for session in slot.busy]
@@ -132,11 +140,13 @@ class Pool:
         """A session of the last of `hops`, held alone until the block ends; waits for one where the cap is reached.
 
         `fresh` asks for a new login in place of an idle session. `turn.cancel()` ends the waiting, too.
-        Raises ConnectError, CommandInterrupted.
+        Raises ConnectError (also where all sessions of the device are held), CommandInterrupted.
         """
         slot = self._slot(hops)
+        if len(slot.held) >= hops[-1].max_sessions:
+            raise _all_held(slot)
         asked = time.monotonic()
-        await _waited(slot.room.acquire, hops[-1], turn)
+        await waited(slot.room.acquire, hops[-1], turn)
         try:
             queued = time.monotonic() - asked
             session = None if fresh else self._idle(slot)
@@ -180,6 +190,73 @@ class Pool:
         slot.lost = slot.lost or not session.usable
         session.close()
 
+    # -- sessions that are kept ----------------------------------------------------------------------------------
+
+    def lease_named(
+        self, hops: tuple[Device, ...], profile: Profile, name: str, turn: Turn
+    ) -> AbstractAsyncContextManager[Lease]:
+        """The session called `name` on the last of `hops`, held alone until the block ends; others wait.
+
+        Opened on first use and kept until it is closed, expires or is lost; then the next lease has a new one and says
+        so: `reconnected`, and `lost`. Raises as `lease` does, and InputError over the cap.
+        """
+        return self.named.lease(hops, profile, name, turn)
+
+    async def hold(
+        self, hops: tuple[Device, ...], profile: Profile, turn: Turn, *, holder: str = "a terminal"
+    ) -> Session:
+        """A login of its own on a network device, for more than one command, until `release`.
+
+        It counts against `max_sessions`, of which one is left for everybody else (none where it is 1). InputError over
+        the cap; raises else as `lease` does.
+        """
+        device, slot = hops[-1], self._slot(hops)
+        if len(slot.held) >= max(1, device.max_sessions - 1):
+            raise _too_many_held(slot, holder)
+        held = _Held(holder)
+        slot.held.append(held)  # from here on nobody waits for what will not come back
+        async with AsyncExitStack() as undo:
+            undo.callback(slot.held.remove, held)
+            await waited(slot.room.acquire, device, turn)
+            undo.callback(slot.room.release)
+            held.session = await self._login(slot, profile, turn)
+            undo.pop_all()
+        self._held[held.session] = (slot, held)
+        return held.session
+
+    def release(self, session: Session) -> None:
+        """Close what `hold` or `open_kept` gave."""
+        session.close()
+        slot, held = self._held.pop(session, (None, None))
+        if slot is not None and held is not None:
+            slot.held.remove(held)
+            slot.room.release()
+
+    async def open_kept(self, hops: tuple[Device, ...], profile: Profile, holder: str, turn: Turn) -> Session:
+        """What is behind a name: a login of its own, or on a Linux host a shell on the shared connection."""
+        if profile.driver != "linux":
+            return await self.hold(hops, profile, turn, holder=f"the session {holder!r}")
+        shared = await self.share(hops, turn)
+
+        def opened() -> Connection:
+            from netssh_mcp.wire.login_shell import LoginShell  # noqa: PLC0415  (Paramiko: the start budget)
+
+            shell = LoginShell(shared, profile, byte_limit=self._byte_limit)
+            shell.open(time.monotonic() + hops[-1].connect_timeout, turn)
+            return shell
+
+        try:
+            connection = await in_thread(opened, turn, self._logins, orphaned=lambda shell: shell.close())
+        except BaseException:
+            shared.close()
+            raise
+        self._numbers += 1
+        return Session(self._numbers, hops[-1], connection)
+
+    async def answers(self, session: Session) -> bool:
+        """Whether the other side of an idle session still answers; within seconds."""
+        return await anyio.to_thread.run_sync(session.connection.answers, limiter=self.threads)
+
     # -- login ---------------------------------------------------------------------------------------------------
 
     async def share(self, hops: tuple[Device, ...], turn: Turn) -> Shared:
@@ -210,7 +287,7 @@ class Pool:
                     held.callback((await self._first_time(hops[:number], account, hops[-1], turn)).close)
             account = accounts[-1]
             if not account.accepted:
-                await _waited(account.trial.acquire, hops[-1], turn)
+                await waited(account.trial.acquire, hops[-1], turn)
                 held.callback(account.trial.release)
             await self._refuse_again(account)
             yield
@@ -220,7 +297,7 @@ class Pool:
     async def _login(self, slot: _Slot, profile: Profile, turn: Turn) -> Session:
         device = slot.hops[-1]
         async with AsyncExitStack() as held:
-            await _waited(slot.login.acquire, device, turn)
+            await waited(slot.login.acquire, device, turn)
             held.callback(slot.login.release)
             await held.enter_async_context(self._admitted(slot.hops, turn))
             connection = await self._connected(slot, profile, turn)
@@ -229,7 +306,7 @@ class Pool:
         return Session(self._numbers, device, connection)
 
     async def _connected(self, slot: _Slot, profile: Profile, turn: Turn) -> Connection:
-        while slot.idle and len(slot.idle) + len(slot.busy) >= slot.hops[-1].max_sessions:
+        while slot.idle and slot.logins >= slot.hops[-1].max_sessions:
             slot.idle.pop(0).close()  # a fresh session takes an idle one's place
         began = time.monotonic()
 
@@ -251,7 +328,7 @@ class Pool:
         What comes back keeps it open.
         """
         asked = time.monotonic()
-        await _waited(account.trial.acquire, device, turn)
+        await waited(account.trial.acquire, device, turn)
         try:
             if account.failed is not None and account.failed_at >= asked:
                 raise copy.copy(account.failed)
@@ -331,22 +408,39 @@ class Pool:
                     slot.idle.remove(session)
                     slot.lost = slot.lost or not session.usable
                     session.close()
+        self.named.expire(now)
         self._open_connection.expire(now)
 
     async def aclose(self) -> None:
         """Close everything; waits for nothing, and safe to call while commands run (they end with SessionLost)."""
         self._closed = True
-        for session, _ in self.sessions():
+        self.named.close_all()
+        for session in [*self._held, *(session for session, _ in self.sessions())]:
             session.close()
         self._open_connection.close()
         self._slots.clear()
 
 
-async def _waited(acquire: Callable[[], Awaitable[object]], device: Device, turn: Turn) -> None:
-    """Acquire, or raise CommandInterrupted as soon as the turn is cancelled (which the event loop's thread does)."""
-    with anyio.CancelScope() as scope:
-        turn.bind(scope.cancel)
-        await acquire()
-    turn.unbind()
-    if scope.cancelled_caught:
-        raise not_sent(device.name, "the command")
+def _holders(slot: _Slot) -> str:
+    return ", ".join(held.holder for held in slot.held)
+
+
+def _all_held(slot: _Slot) -> ConnectError:
+    device = slot.hops[-1]
+    return ConnectError(
+        f"no session is free: {_holders(slot)} has all that `max_sessions` ({device.max_sessions}) allows",
+        device=device.name,
+        hint="Run it in that session (run(session=...)), close it (session(action='close'), shell(action='close')), or "
+        "raise `max_sessions` of this device in the inventory if it has more lines.",
+    )
+
+
+def _too_many_held(slot: _Slot, holder: str) -> InputError:
+    device = slot.hops[-1]
+    return InputError(
+        f"{holder} is not opened: {_holders(slot)} already have what may be kept of `max_sessions` "
+        f"({device.max_sessions}) on this device",
+        device=device.name,
+        hint="Use or close one of them: session(action='list') shows them. One session stays free for other commands; "
+        "raise `max_sessions` in the inventory if the device has more lines.",
+    )

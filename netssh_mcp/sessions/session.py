@@ -14,7 +14,14 @@ from typing import Generic, TypeVar
 import anyio
 import anyio.to_thread
 
-from netssh_mcp.errors import CommandFailed, CommandInterrupted, CommandRejected, CommandTimeout, OutputTooLarge
+from netssh_mcp.errors import (
+    AuthenticationFailed,
+    CommandFailed,
+    CommandInterrupted,
+    CommandRejected,
+    CommandTimeout,
+    OutputTooLarge,
+)
 from netssh_mcp.guard.policy import Grant
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.refusals import refusal
@@ -102,6 +109,7 @@ class Session:
         self.commands_run = 0
         self.last_command = ""
         self.state: SessionState = "clean"
+        self.cwd = ""  # of a kept Linux session, after its last command
         self.spent = False  # its user left it in a state that the next one must not find; it is closed, not lost
         self._at_prompt = True
 
@@ -146,10 +154,11 @@ class Session:
         logs = any(re.fullmatch(pattern, grant.command) for pattern in grant.profile.log_commands)
         try:
             reply = self.connection.run(grant.line, deadline=deadline, turn=turn, reads_logs=logs, order=order)
-        except (CommandTimeout, CommandInterrupted, OutputTooLarge):
+        except (CommandTimeout, CommandInterrupted, OutputTooLarge, AuthenticationFailed):
             self._at_prompt = True  # it was stopped and the prompt proven again, or else the connection is closed
             raise
         self._at_prompt = True
+        self.cwd = reply.cwd
         return reply
 
     def close(self) -> None:

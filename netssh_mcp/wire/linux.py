@@ -6,7 +6,6 @@ like it. Commands read from /dev/null, so none of them can eat the marker.
 
 from __future__ import annotations
 
-import re
 import time
 
 import paramiko
@@ -26,6 +25,7 @@ from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.model import Reply
 from netssh_mcp.wire.framing import Prompt, new_nonce
+from netssh_mcp.wire.markers import Marked
 from netssh_mcp.wire.order import PLAIN, Order
 from netssh_mcp.wire.reader import Reader
 from netssh_mcp.wire.text import clean
@@ -35,58 +35,6 @@ from netssh_mcp.wire.turn import Turn, not_sent
 _STOP = 0.8  # seconds that stopping a command may take before the session is given up
 # Traps are reset in children: INT reaches the command and spares the shell. The rest keeps output parseable.
 _SETUP = "trap : INT; PS1=; export LC_ALL=C PAGER=cat SYSTEMD_PAGER=cat; unset HISTFILE"
-
-_MARK = 64  # bytes at the end of a stream in which its end marker stands
-
-
-class _Streams:
-    """What a command printed, and the marker that ends each of its two streams."""
-
-    def __init__(self, marker: str) -> None:
-        self.out, self.err = bytearray(), bytearray()
-        self._marker = marker
-        self._out_end = re.compile(rb"\n%s (\d+)\n\Z" % marker.encode())
-        self._err_end = b"\n%s\n" % marker.encode()
-
-    def marks(self, status: str) -> str:
-        """The shell line that prints the markers; on stdout with `status`."""
-        return f"printf '\\n%s %s\\n' {self._marker} {status}; printf '\\n%s\\n' {self._marker} >&2\n"
-
-    @property
-    def size(self) -> int:
-        """Bytes so far."""
-        return len(self.out) + len(self.err)
-
-    def take(self, reader: Reader) -> bool:
-        """Read what is there; whether anything was. Raises SessionLost when the stream has ended."""
-        before = self.size
-        self.err += reader.take_stderr()
-        try:
-            self.out += reader.take()
-        except SessionLost:
-            while more := reader.take_stderr():
-                self.err += more
-            raise
-        return self.size > before
-
-    def ended(self) -> bool:
-        """Both markers stand last."""
-        return self.err.endswith(self._err_end) and self._out_end.search(self.out, self._tail()) is not None
-
-    def _tail(self) -> int:
-        return max(0, len(self.out) - _MARK)
-
-    def cut(self) -> int:
-        """Take the markers off; the exit status."""
-        match = self._out_end.search(self.out, self._tail())
-        assert match is not None
-        status, start = int(match[1]), match.start()
-        del self.out[start:], self.err[-len(self._err_end) :]
-        return status
-
-    def partial(self) -> str:
-        """The text so far. May be called from another thread."""
-        return clean(bytes(self.out)) + clean(bytes(self.err))
 
 
 class LinuxConnection:
@@ -131,7 +79,7 @@ class LinuxConnection:
         del reads_logs, order  # nothing arrives unasked on pipes
         reader = self._require()
         started = time.monotonic()
-        streams = _Streams(new_nonce())
+        streams = Marked(new_nonce())
         turn.bind(reader.wake.set)
         if turn.cancelled:
             raise not_sent(self.device.name, repr(line))
@@ -149,7 +97,7 @@ class LinuxConnection:
         seconds = time.monotonic() - started
         return Reply(clean(streams.out), "proven", exit_status=status, stderr=clean(streams.err), seconds=seconds)
 
-    def _until_marker(self, reader: Reader, streams: _Streams, deadline: float, turn: Turn) -> None:
+    def _until_marker(self, reader: Reader, streams: Marked, deadline: float, turn: Turn) -> None:
         while not streams.ended():
             while streams.take(reader):
                 if streams.size > self.byte_limit:
@@ -181,7 +129,7 @@ class LinuxConnection:
         """INT to the whole process group; the shell traps it. True when the shell answers a fresh marker afterwards."""
         reader = self._require()
         until = time.monotonic() + _STOP / 2
-        streams = _Streams(new_nonce())
+        streams = Marked(new_nonce())
         try:
             signal = self._signal("INT")
             reader.write(streams.marks("0").encode())
@@ -190,7 +138,7 @@ class LinuxConnection:
                     if time.monotonic() >= until:
                         return False
                     reader.wait(until - time.monotonic())
-                del streams.out[:-_MARK], streams.err[:-_MARK]
+                streams.forget()
             signal.close()
         except (SessionLost, OSError, EOFError, paramiko.SSHException):
             return False
@@ -200,7 +148,7 @@ class LinuxConnection:
         """KILL to the whole process group. True when the shell's channel ended, as it does when nothing is left."""
         reader = self._require()
         until = time.monotonic() + _STOP / 2
-        streams = _Streams(new_nonce())
+        streams = Marked(new_nonce())
         try:
             self._signal("KILL")
             while time.monotonic() < until:
@@ -232,6 +180,10 @@ class LinuxConnection:
         raise InputError(
             "a shell has no `?` to ask", device=self.device.name, hint="Its grammar is the list of argv patterns."
         )
+
+    def answers(self) -> bool:
+        """Whether the other side still answers, asked while nothing runs; within seconds."""
+        return self.alive and self._link.answers()
 
     def close(self) -> None:
         """Close the connection, jump hosts included; never waits for the host."""

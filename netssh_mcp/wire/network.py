@@ -256,6 +256,10 @@ class NetworkConnection:
         """Whether the link is up as far as this side can know."""
         return self._reader is not None and self._reader.alive()
 
+    def answers(self) -> bool:
+        """Whether the other side still answers, asked while nothing runs; within seconds."""
+        return self.alive and self._link.answers()
+
     def close(self) -> None:
         """Close the connection, jump hosts included; never waits for the device."""
         self._link.close()

@@ -19,6 +19,8 @@ from netssh_mcp.wire.transport import Link
 if TYPE_CHECKING:
     from netssh_mcp.wire.bastions import Bastion
 
+_LONGEST = 15.0  # seconds of which half is waited for an answer, as long as three
+
 
 class Shared:
     """Blocking; every method may be called from any thread. Whoever got it closes it."""
@@ -37,6 +39,10 @@ class Shared:
     def alive(self) -> bool:
         """Whether it is up as far as this side can know."""
         return self._bastion.alive and not self._link.closed
+
+    def answers(self) -> bool:
+        """Whether the host still answers; within seconds, and not asked again for some."""
+        return self.alive and self._bastion.answers(time.monotonic() + _LONGEST)
 
     def channel(self, deadline: float) -> paramiko.Channel:
         """A session channel. Unreachable when the host has no room for one, SessionLost when the connection is gone."""

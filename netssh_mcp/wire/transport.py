@@ -30,6 +30,7 @@ from netssh_mcp.wire.handshake import agree, handshake
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.proxy_command import ProxyProcess
 
+_ALIVE = 3.0  # seconds to answer when it is asked whether it is there
 _LATER = 5.0  # seconds: Paramiko's own ends of a wait do not say that it was one, so ours comes first
 # What Paramiko's thread dies of where a packet is not what it says: it reads without looking, and hands it on to us.
 _GARBLED = (ValueError, ArithmeticError, LookupError, TypeError, struct.error)
@@ -120,6 +121,22 @@ class Link:
             sock.close()
         for process in self.processes:
             process.end()
+
+    def answers(self) -> bool:
+        """Whether the peer answers what OpenSSH's clients ask, too (ServerAliveInterval); a no is an answer.
+
+        Not on a connection that others use: Paramiko waits for one such answer at a time.
+        """
+        transport, answered = self.transport, threading.Event()
+
+        def ask() -> None:  # in a thread, since it waits for as long as the connection lives
+            with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+                transport.global_request("keepalive@openssh.com", wait=True)
+                if transport.is_active():
+                    answered.set()
+
+        threading.Thread(target=ask, name="netssh-alive", daemon=True).start()
+        return answered.wait(_ALIVE)
 
     def lost_hop(self) -> str:
         """The name of the jump host whose connection has ended under this one, or ""; the nearest of them."""

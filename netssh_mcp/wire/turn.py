@@ -104,6 +104,9 @@ class Connection(Protocol):
     def alive(self) -> bool:
         """Whether the link is up as far as this side can know."""
 
+    def answers(self) -> bool:
+        """Whether the other side still answers, asked while nothing runs; within seconds."""
+
     def open(self, deadline: float, turn: Turn) -> None:
         """Make it ready for commands."""
 
