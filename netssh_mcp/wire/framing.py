@@ -98,6 +98,7 @@ class Exchange:
     _changed: str = ""  # another prompt that answered a pair on arrival
     _arrived: int = 0  # nonces sent when a pair was last answered as on a terminal that echoes on arrival
     _other: str = ""
+    _other_lead: str | None = None  # as seen behind the last nonce
     _parts: list[str] = field(default_factory=list)  # the output, once `split` has it
 
     def __post_init__(self) -> None:
@@ -185,6 +186,7 @@ class Exchange:
         other = last_line(before)
         if re.fullmatch(self.profile.prompts.pattern, other) and self._read_in_turn(before, rest, first, other):
             self._other = other  # the same new prompt around both: it changed
+            self._other_lead = rest[: len(rest) - len(other)]  # Junos: [edit] comes with the mode, or goes with it
             return True
         for line in (self.prompt.line, self._changed, last_line(before.removesuffix(first))):
             if not re.fullmatch(self.profile.prompts.pattern, line) and line != self.prompt.line:
@@ -225,7 +227,9 @@ class Exchange:
         return rest.endswith(line) and self._is_lead(rest[: len(rest) - len(line)])
 
     def _is_lead(self, lead: str) -> bool:
-        return lead in ("", self.prompt.lead) or re.fullmatch(_lead_pattern(self.profile), lead) is not None
+        if lead in ("", self.prompt.lead) or (lead == "\n" and self.profile.prompts.lead):
+            return True
+        return re.fullmatch(_lead_pattern(self.profile), lead) is not None
 
     def _no_prompt(self, quiet: float) -> Step:
         text = self.tail()
@@ -287,7 +291,8 @@ class Exchange:
 
     def split(self) -> Split:
         """Take a finished exchange apart into the command's own output and what the device sent unasked. Once only."""
-        prompt = Prompt(self._other, self.prompt.lead) if self._other else self.prompt
+        lead = self.prompt.lead if self._other_lead is None else self._other_lead
+        prompt = Prompt(self._other, lead) if self._other else self.prompt
         events: list[str] = []
         parts, echo_seen = self._in_parts(events)
         pager_hit = (self.profile.pipelined or self._false_end()) and paged(
@@ -414,4 +419,4 @@ class Exchange:
 
 
 def _lead_pattern(profile: Profile) -> str:
-    return rf"(?:\n?{profile.prompts.lead}\n)" if profile.prompts.lead else r"(?!)"
+    return rf"(?:\n?(?:{profile.prompts.lead})\n)" if profile.prompts.lead else r"(?!)"

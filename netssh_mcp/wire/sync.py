@@ -66,7 +66,7 @@ def _prompt_around(text: str, mark: str, profile: Profile) -> Prompt | None:
     if not line or not rest.endswith(line):
         return None
     lead = rest[: len(rest) - len(line)]
-    allowed = rf"\n?(?:{profile.prompts.lead}\n)?" if profile.prompts.lead else r"\n?"
+    allowed = rf"\n?(?:(?:{profile.prompts.lead})\n)?" if profile.prompts.lead else r"\n?"
     return Prompt(line, lead) if re.fullmatch(allowed, lead) else None
 
 
