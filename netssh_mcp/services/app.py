@@ -92,6 +92,8 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             desk = Desk(settings, inventory, profiles, pool, wall, audit, redactor, shown, outputs, jobs, kept)
             commands = Commands(desk, Parsers(settings.templates))
             harvester = Harvester(inventory=inventory, profiles=profiles, pool=pool, audit=audit)
+            shells = Shells(desk)
+            tasks.start_soon(shells.sweep)
             try:
                 yield App(
                     settings,
@@ -103,7 +105,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
                     harvester,
                     runs=Runs(desk),
                     sessions=Sessions(desk),
-                    shells=Shells(desk),
+                    shells=shells,
                     files=Files(desk),
                     forwards=Forwards(desk),
                     hosts=Hosts(desk),
@@ -112,6 +114,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
                 failure = error  # raised outside: a task group would wrap it
             finally:
                 with anyio.CancelScope(shield=True):
+                    await shells.aclose()
                     await pool.aclose()
                 tasks.cancel_scope.cancel()
     if failure is not None:

@@ -22,7 +22,7 @@ _EFFECTS = {
 _OURS = {  # strings that we or the operator write; `command` is the caller's; any other is a device's
     *("view", "state", "action", "status", "device", "platform", "job_id", "output_id", "next", "problem", "note"),
     *("parsed_by", "parse_note", "framing", "hint", "message", "kind", "effect", "created", "started", "expires"),
-    *("unit", "cut", "waiting_for", "command", "verdict", "rule", "canonical", "class", "why"),
+    *("unit", "cut", "waiting_for", "command", "verdict", "rule", "canonical", "class", "why", "shell_id", "reason"),
 }
 
 
