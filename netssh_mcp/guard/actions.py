@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -28,6 +30,17 @@ _BEFORE: Final = re.compile(
     r"(?:(?:then|do|else|elif|if|while|until|!|time|exec|command|builtin|nohup|env|sudo|doas|nice|ionice|setsid|eval)\s+"
     r"|[A-Za-z_]\w*=\S*\s+|-\S+\s+)+"
 )
+# Variables that no program takes code, a path or an address from.
+_QUIET: Final = re.compile(r"LANG|LANGUAGE|LC_[A-Z]+|TZ|COLUMNS|LINES|TERM|NO_COLOR|DEBIAN_FRONTEND")
+# Those that loaders, shells, interpreters, pagers and editors run or load something by (ld.so(8), sh(1), python(1),
+# perlrun(1), node(1), git(1), less(1)).
+_CODE: Final = re.compile(
+    r"LD_\w+|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|NLSPATH|PATH|CDPATH|ENV|BASH\w*|SHELL\w*|IFS|PS\d|PROMPT_COMMAND|HOME"
+    r"|PYTHON\w*|PERL\w*|RUBY\w*|GEM_\w+|NODE_\w+|NPM_\w+|JAVA\w*|_JAVA\w*|JDK_\w+|LUA_\w+|PHP\w*|R_\w+"
+    r"|\w*PAGER|\w*EDITOR|VISUAL|BROWSER|LESS\w*|GIT_\w+|SSH_\w+|SUDO_\w+|RSYNC_\w+|SYSTEMD_\w+|XDG_\w+|DBUS_\w+"
+    r"|\w*_PROXY|\w*_proxy|DOCKER_\w+|KUBECONFIG|MAKEFLAGS|MAKEFILES|\w*_COMMAND|\w*_OPTIONS|\w*_OPTS|\w*_PRELOAD"
+)
+_MOST_WORDS: Final = 40
 
 
 def read(profile: Profile, text: str, form: Form) -> Meaning:
@@ -55,6 +68,42 @@ def as_superuser(meaning: Meaning, user: str) -> Meaning:
     kind: CommandClass = "change" if meaning.command_class in READS else meaning.command_class
     why = "it runs under sudo, which is a change at least" if meaning.command_class in READS else meaning.why
     return replace(meaning, command_class=kind, why=why, also=(*meaning.also, f"{before} {meaning.canonical}"))
+
+
+def surrounded(meaning: Meaning, cwd: str, env: Sequence[str]) -> Meaning:
+    """The same in another directory and with variables of these names, which can make of a program another one.
+
+    Allow entries were written for the command alone, so none holds then: the class has to be allowed. Refusals are
+    held against relative paths as they are from `cwd`, too.
+    """
+    loud = [name for name in env if not _QUIET.fullmatch(name)]
+    if not cwd and not loud:
+        return meaning
+    kind, why = meaning.command_class, meaning.why or f"it is of class {meaning.command_class}"
+    if code := next((name for name in loud if _CODE.fullmatch(name)), ""):
+        kind, why = "shell", f"with {code} set any program can run another, which is of class shell"
+    elif loud and kind in READS:
+        kind, why = "change", f"with {loud[0]} set it is no known read, so a change at least"
+    also = (*meaning.also, meaning.canonical)
+    placed = (other for line in also for other in _placed(line, cwd)) if cwd else ()
+    return replace(meaning, command_class=kind, why=why, also=(*also, *placed), form="shell")
+
+
+def _placed(line: str, cwd: str) -> Iterator[str]:
+    """The command with its relative words as paths from `cwd`: all of them, and each alone."""
+    try:
+        words = grammar.arguments_of(line)
+    except ValueError:
+        return
+    paths = {
+        at: posixpath.normpath(f"{cwd}/{word}")
+        for at, word in enumerate(words[:_MOST_WORDS])
+        if word[:1] not in ("/", "-") and (at or "/" in word)
+    }
+    if len(paths) > 1:
+        yield shlex.join(paths.get(at, word) for at, word in enumerate(words))
+    for at, path in paths.items():
+        yield shlex.join([*words[:at], path, *words[at + 1 :]])
 
 
 def _shell(profile: Profile, text: str) -> Meaning:

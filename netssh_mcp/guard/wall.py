@@ -26,6 +26,7 @@ from netssh_mcp.knowledge.selectors import matching
 from netssh_mcp.model import READS, CommandClass
 
 _log = logging.getLogger(__name__)
+_NOBODY = "\0"  # no device is called so
 _SHEETS = 4  # versions of the inventory in use at once: running jobs keep the one they began with
 
 Tell = Callable[..., None]
@@ -133,13 +134,19 @@ class Wall:
         form: Form = "command",
         sudo: bool = False,
         sudo_user: str = "",
+        cwd: str = "",
+        env: Sequence[str] = (),
     ) -> Grant:
-        """As `decide`, for a tool that may send every class: a command, a shell's text, or a line in config mode."""
+        """As `decide`, for a tool that may send every class: a command, a shell's text, or a line in config mode.
+
+        `cwd` is where it runs, if not where a login is; `env` are the names of variables that it gets.
+        """
         try:
             meaning = actions.read(profile, text, form)
         except (CommandDenied, InputError) as refusal:
             refusal.device = device.name
             raise
+        meaning = actions.surrounded(meaning, cwd, env)
         if sudo:
             meaning = actions.as_superuser(meaning, sudo_user)
         return policy.permit(device, profile, meaning, terms=self.terms(inventory, device))
@@ -169,7 +176,7 @@ class Wall:
         for rule, names in self._sheet(inventory).scopes:
             if rule.max_devices is None and rule.max_commands is None:
                 continue
-            asked = sum(names is None or device.name in names for device in devices)
+            asked = sum(names is None or device.unlisted or device.name in names for device in devices)
             if rule.max_devices is not None and asked > rule.max_devices:
                 raise PolicyError(
                     f"{asked} devices in one call; {rule.place} allows {rule.max_devices}",
@@ -190,7 +197,8 @@ class Wall:
         if not self._sheets and self._inventory is None:
             return self.source.path is None
         sheet = self._sheets[0] if self._sheets or self._inventory is None else self._sheet(self._inventory())
-        if device.name not in sheet.inventory.devices:  # it left the inventory while its job ran
+        known = device.origin == "ad_hoc" or device.name in sheet.inventory.devices
+        if not known:  # it left the inventory while its job ran
             return not any(rule.networks for rule in sheet.rules.rules)
         return not sheet.terms(device).outside(address)
 
@@ -256,9 +264,38 @@ class Sheet:
         name = device.name
         found = self._terms.get(name)
         if found is None:
-            held = [(rule, names is not None) for rule, names in self.scopes if names is None or name in names]
+            if device.unlisted:
+                held = [(rule, self._permits(rule, names, device)) for rule, names in self.scopes]
+            else:
+                held = [(rule, names is not None) for rule, names in self.scopes if names is None or name in names]
             found = self._terms[name] = terms(self.rules, held, device, self._clock)
         return found
+
+    def _permits(self, rule: Rule, names: frozenset[str] | None, device: Device) -> bool:
+        """Whether what a rule allows holds for a host whose name and address are the caller's; what it forbids does.
+
+        An address can be written in many ways, so no rule is known not to mean this host. A permission holds for
+        everything, or for a group that the operator lets it be in; a target user@host is its address, so there its name
+        counts, where the rule does not just leave out others.
+        """
+        if names is None or rule.devices == "*":
+            return names is not None
+        if device.origin == "ad_hoc":
+            nobody = replace(device, name=_NOBODY, hostname="", username="")
+            return bool(self._matched(rule, device)) and not self._matched(rule, nobody)
+        bare = replace(device, name=_NOBODY, hostname="", platform="", data={})
+        return bool(self._matched(rule, bare)) and not self._matched(rule, replace(bare, groups=()))
+
+    def _matched(self, rule: Rule, device: Device) -> frozenset[str]:
+        """The device's name if the rule would pick it, were it in the inventory in the place of those like it."""
+        devices = {name: each for name, each in self.inventory.devices.items() if not each.unlisted}
+        groups: dict[str, tuple[str, ...]] = dict.fromkeys(self.inventory.groups, ())
+        groups |= dict.fromkeys(device.groups, (device.name,))
+        alone = replace(self.inventory, devices={**devices, device.name: device}, groups=groups)
+        try:
+            return matching(alone, rule.devices) & {device.name}
+        except InputError:  # it names another host that a caller added
+            return frozenset()
 
     def _scope(self, rule: Rule) -> frozenset[str] | None:
         """The names of the rule's devices; None when the inventory does not know a word of its selector."""
@@ -292,7 +329,7 @@ def unknown_words(
     """
     found: list[tuple[str, str]] = []
     for rule, names in Sheet(rules, inventory, Clock()).scopes:
-        platforms = sorted({inventory.devices[name].platform for name in names or ()})
+        platforms = sorted({inventory.devices[name].platform for name in names or () if name in inventory.devices})
         known = [_first_words(profile(platform)) for platform in platforms]
         words = sorted({word for each in known for word in each or ()})
         if not words or (None in known) is sure:

@@ -9,7 +9,10 @@ from netssh_mcp.services.jobs import Job, Row, running_answer
 
 
 def shape(row: Row, *, ok: bool) -> dict[str, Any]:
-    """The fields that every row has, whatever became of it."""
+    """The fields that every row has, whatever became of it; and of a kept session its name, and what it has lost."""
+    kept: dict[str, Any] = {"session": row.facts["session"]} if row.facts.get("session") else {}
+    if row.facts.get("lost"):
+        kept["lost"] = list(row.facts["lost"])
     return {
         **row.head(),
         "ok": ok,
@@ -25,6 +28,7 @@ def shape(row: Row, *, ok: bool) -> dict[str, Any]:
         "reconnected": row.facts.get("reconnected", False),
         "retried": row.facts.get("retried", False),
         "ms": {"queue": 0.0, "connect": 0.0, "exec": 0.0, "parse": 0.0, **row.facts.get("ms", {})},
+        **kept,
     }
 
 
@@ -60,6 +64,11 @@ def result_of(job: Job, problem: str) -> dict[str, Any]:
         result["next"] = (
             f"job(action='wait', job_id='{job.job_id}') follows the {len(open_rows)} rows that are not done."
         )
+        if any(row.any_input and row.state == "waiting" for row in job.rows):
+            result["next"] = (
+                f"The device asks: job(action='input', job_id='{job.job_id}', text=...) answers, action='cancel' "
+                "interrupts. " + result["next"]
+            )
     elif any(row.get("truncated") for row in rows):
         result["next"] = "read_output(output_id=...) reads on in what was cut."
     if problem:

@@ -36,14 +36,13 @@ from netssh_mcp.services.runs import Runs
 from netssh_mcp.services.shells import Shells
 from netssh_mcp.services.shown import Shown
 from netssh_mcp.services.transcripts import Transcripts
+from netssh_mcp.services.ways import BYTE_LIMIT
 from netssh_mcp.sessions.pool import Closeable, Pool
 from netssh_mcp.wire.turn import Connection, Turn
 
 if TYPE_CHECKING:
     from netssh_mcp.wire.opener import Opener
     from netssh_mcp.wire.shared import Shared
-
-BYTE_LIMIT = 64 << 20  # of one command's output held in memory; what is longer is interrupted
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
     """Open the audit file and the services; on leaving, end the jobs and close every session, in bounded time."""
     profiles = Profiles.load(settings.profiles)
     vault = Vault()  # what is redacted everywhere: each secret from its first use on
-    inventory = InventorySource(settings.inventory, profiles.platforms, vault, ssh_config=settings.ssh_config)
+    inventory = InventorySource.of(settings, profiles.platforms, vault)
     redactor = Redactor(inventory.vault)
     outputs = Outputs(cap=settings.output_cap, spill_dir=settings.spill)
     failure: NetsshError | None = None

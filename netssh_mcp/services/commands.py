@@ -30,7 +30,7 @@ from netssh_mcp.services.answers import milliseconds, ours, shape
 from netssh_mcp.services.desk import Desk
 from netssh_mcp.services.jobs import Job, Progress, Row, not_sent
 from netssh_mcp.services.rows import DEFAULT_TIMEOUT, Rows, each_device, seconds_for
-from netssh_mcp.sessions.pool import Lease
+from netssh_mcp.sessions.lease import Lease
 
 log = logging.getLogger(__name__)
 

@@ -48,6 +48,7 @@ class Row:
     facts: dict[str, Any] = field(default_factory=dict)  # how its session came about: reconnected, retried, ms
     revealed: bool = False  # a person asked for the secrets too, and the operator allows it
     given: int = 0  # characters of its text that were given out while it ran
+    counted: bool = False  # against the policy's rates
     any_input: bool = False  # of `run`: any question may be answered, not only a page prompt
 
     @property
