@@ -13,8 +13,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, cast
 
+from netssh_mcp.errors import NetsshError
+from netssh_mcp.wire.forward_plan import Judge, Plan
 from netssh_mcp.wire.relay import Counters, Relay, reset
 from netssh_mcp.wire.socks import Dialogue, Outcome, Refused
 from netssh_mcp.wire.tunnels import ENDED, Opening, drop
@@ -30,24 +32,8 @@ OPENING: Final = 60.0  # seconds for the far end to connect
 ASKING: Final = 15.0  # seconds for a SOCKS client to say what it wants
 _JOIN: Final = 2.0  # seconds for the thread to end
 
-Kind = Literal["local", "remote", "dynamic"]
-Judge = Callable[[str, int], str]  # "" where a client may be connected there now, or why not
 Ended = Callable[["Forward"], None]
 LOST: Final = "the connection to the host was lost"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be forwarded. `reach` is where a remote one connects here, resolved and checked before."""
-
-    name: str
-    kind: Kind
-    bind: str
-    listen: int
-    host: str = ""
-    port: int = 0
-    lifetime: float = 3600.0
-    reach: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -112,7 +98,7 @@ class Forward:
 
     def close(self, reason: str) -> None:
         """End it and everything in it; returns when that is done, or after two seconds."""
-        self._end_with(reason)
+        self.end(reason)
         self._thread.join(_JOIN)
         if self._thread.is_alive():  # it is stuck in a write to a connection that takes nothing
             for each in tuple(self._sockets()):
@@ -121,13 +107,14 @@ class Forward:
 
     # -- from other threads ----------------------------------------------------------------------------------------
 
-    def _lost(self) -> None:
-        self._end_with(LOST)
-
-    def _end_with(self, reason: str) -> None:
+    def end(self, reason: str) -> None:
+        """As `close`, without waiting."""
         with self._telling:
             self._stop = self._stop or reason
         self._wake()
+
+    def _lost(self) -> None:
+        self.end(LOST)
 
     def _tell(self, client: Client) -> None:
         with self._telling:
@@ -228,8 +215,10 @@ class Forward:
 
     def _ask(self, client: Client, host: str, port: int) -> None:
         """Have the far end connect to it, if that may be."""
-        if why := self._judge(host, port):
-            self._refuse(client, why, "denied")
+        try:
+            host = self._judge(host, port)
+        except NetsshError as error:
+            self._refuse(client, error.message, "denied")
             return
         client.deadline = time.monotonic() + OPENING
         self._watch(client, 0)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import collections
 import contextlib
 import errno
+import functools
 import os
 import selectors
 import socket
 import threading
 from typing import TYPE_CHECKING, Final
 
-from netssh_mcp.errors import InputError
-from netssh_mcp.wire.forwarding import ASKING, OPENING, Client, Ended, Forward, Judge, Plan
+from netssh_mcp.errors import InputError, NetsshError
+from netssh_mcp.wire.forward_plan import Judge, Plan
+from netssh_mcp.wire.forwarding import ASKING, OPENING, Client, Ended, Forward
 from netssh_mcp.wire.relay import Relay, reset
 from netssh_mcp.wire.socks import Dialogue
 from netssh_mcp.wire.tunnels import ENDED, attend, drop, far_ports
@@ -46,6 +48,15 @@ def opened(plan: Plan, shared: Shared, judge: Judge, ended: Ended, turn: Turn) -
         raise
     forward.start()
     return forward
+
+
+def addresses_of(host: str, port: int) -> tuple[tuple[str, int], ...]:
+    """What the name resolves to here; () when to nothing."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:  # socket.gaierror
+        return ()
+    return tuple(dict.fromkeys((str(address[0]), int(address[1])) for *_, address in found))
 
 
 def _local(plan: Plan, shared: Shared, judge: Judge, ended: Ended) -> Local:
@@ -142,11 +153,14 @@ class Remote(Forward):
         while self._arrivals:
             channel, origin = self._arrivals.popleft()
             client = Client(None, origin, channel=channel, reach=list(self.plan.reach))
-            attend(channel, self._transport, lambda client=client: self._tell(client))  # type: ignore[misc]
+            attend(channel, self._transport, functools.partial(self._tell, client))
             if not self._enter(client, OPENING):
                 drop(channel)
-            elif why := self._judge(self.plan.host, self.plan.port):
-                self._refuse(client, why)
+                continue
+            try:
+                self._judge(self.plan.host, self.plan.port)
+            except NetsshError as error:
+                self._refuse(client, error.message)
             else:
                 self._connect(client)
         super()._hear()
