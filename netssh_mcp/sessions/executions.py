@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from netssh_mcp.errors import CommandFailed
 from netssh_mcp.guard import policy
 from netssh_mcp.guard.policy import Grant
 from netssh_mcp.model import READS, Reply
@@ -47,4 +48,9 @@ async def execute(
         reads=grant.command_class in READS,
         byte_limit=byte_limit,
     )
-    return checked(grant, await in_thread(lambda: execution.run(deadline, turn), turn, limiter))
+    reply = await in_thread(lambda: execution.run(deadline, turn), turn, limiter)
+    try:
+        return checked(grant, reply)
+    except CommandFailed as failed:
+        failed.events = reply.events
+        raise

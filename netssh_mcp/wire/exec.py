@@ -28,7 +28,7 @@ from netssh_mcp.model import Reply
 from netssh_mcp.wire import exec_channel, script
 from netssh_mcp.wire.answering import Answering
 from netssh_mcp.wire.framing import new_nonce
-from netssh_mcp.wire.halting import Sudo, halted, signalled
+from netssh_mcp.wire.halting import Sudo, halted, has_begun, signalled
 from netssh_mcp.wire.order import Order
 from netssh_mcp.wire.orderly import Orderly
 from netssh_mcp.wire.questions import question
@@ -196,7 +196,13 @@ class Execution:
         if data and self._sudo is not None and self._head.begun == "asks":
             password = self._order.password
             assert password is not None
-            data = self._sudo.feed(data, password.reveal, self._tell)
+            try:
+                data = self._sudo.feed(data, password.reveal, self._tell)
+            except AuthenticationFailed:
+                if not has_begun(self._shared, self._head.pid):
+                    raise
+                self._sudo.close()  # not sudo has printed that, but its command
+                data = self._sudo.rest()
         if data:
             self._err += data
             self._last_is_err = True

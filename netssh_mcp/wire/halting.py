@@ -164,6 +164,11 @@ class Halting:
                 self._reader.wait(left)
         return bytes(out[: -len(end)])
 
+    def idle(self) -> bool:
+        """Whether it is there and has started nothing: sudo that still asks."""
+        processes = self._look()
+        return self._pid in processes and not _below(processes, self._pid)
+
     def close(self) -> None:
         """End it; its shell ends with its input."""
         self._channel.close()
@@ -202,6 +207,15 @@ def signalled(shared: Shared, pid: int, sudo: Sudo | None, name: str) -> str:
             return "" if halting.signal(name) else "the host did not let us, or nothing of it runs"
     except NetsshError as error:
         return error.message
+
+
+def has_begun(shared: Shared, pid: int) -> bool:
+    """Whether sudo has started its command. False where that is not known."""
+    try:
+        with contextlib.closing(Halting(shared, pid, None, time.monotonic() + BOUND / 2)) as halting:
+            return not halting.idle()
+    except NetsshError:
+        return False
 
 
 def processes_of(listing: bytes) -> dict[int, Process]:

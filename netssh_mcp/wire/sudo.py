@@ -47,7 +47,8 @@ class SudoPrompt:
         """What of stderr is the command's own. At the prompt, and only there, `write` gets the password and a newline.
 
         A start of the prompt at the end is held back until more comes. AuthenticationFailed when sudo asks again: it
-        was told nothing more, and whoever catches this ends the channel.
+        was told nothing more, and whoever catches this ends the channel. (Root can read the environment of sudo, so a
+        command may print the prompt: then `rest` has the text from there on.)
         """
         if self._closed:
             return self.rest() + data
@@ -55,10 +56,11 @@ class SudoPrompt:
         prompt = self.prompt.encode()
         out = bytearray()
         while (at := self._held.find(prompt)) >= 0:
+            if self._answered:
+                self._held[:0] = out
+                raise refused(self._device)
             out += self._held[:at]
             del self._held[: at + len(prompt)]
-            if self._answered:
-                raise refused(self._device)
             self._answered = True
             write(reveal().encode() + b"\n")
         keep = _beginning(self._held, prompt)
