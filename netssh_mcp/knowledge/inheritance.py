@@ -20,6 +20,8 @@ from netssh_mcp.knowledge.ssh_hosts import SshHosts
 from netssh_mcp.knowledge.targets import LINUX, Target
 from netssh_mcp.knowledge.yaml_lines import Document, Problem
 
+_NO_HOP: Final = "only hosts of the operator's own files are jump hosts"
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
@@ -160,7 +162,20 @@ class Inherited:
         return {**values, **found.values, **more, "withheld": (*held, *found.unused)}
 
     def _hidden(self, values: Mapping[str, dict[str, object]]) -> dict[str, dict[str, object]]:
-        """The jump hosts that only ssh_config names."""
+        """The jump hosts that only ssh_config names. An added host is none of them, and on nobody's way."""
+        entries = self._merged.hosts
+        listed = {name: held for name, held in values.items() if entries[name].origin == "file"}
+        found = self._named_hops(listed)
+        for name in values.keys() - listed.keys():
+            if name in found:
+                self._problems.append(entries[name].problem("ssh_config has a jump host of this name; choose another"))
+            if wrong := [hop for hop in _hops(values[name]) if hop in values and hop not in listed]:
+                self._problems.append(entries[name].problem(f"{wrong[0]} is an added host itself; {_NO_HOP}", "jump"))
+            elif _hops(values[name]):
+                found = {**self._named_hops({**listed, name: values[name]}), **found}
+        return found
+
+    def _named_hops(self, values: Mapping[str, dict[str, object]]) -> dict[str, dict[str, object]]:
         try:
             return self._ssh.hops(values) if self._ssh else {}
         except InputError as error:

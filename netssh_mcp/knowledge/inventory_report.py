@@ -9,7 +9,7 @@ from pathlib import Path
 
 from netssh_mcp.knowledge.inventory import Device, Inventory, InventorySource
 
-COLUMNS = ("name", "hostname", "port", "platform", "username", "groups", "jump", "login")
+COLUMNS = ("name", "hostname", "port", "platform", "username", "groups", "jump", "login", "overridden")
 
 
 def check_report(source: InventorySource) -> str:
@@ -17,7 +17,7 @@ def check_report(source: InventorySource) -> str:
     inventory = source.current()
     found = warnings(source)
     platforms = len({device.platform for device in inventory.devices.values()})
-    files = ", ".join(str(path) for path in source.paths)
+    files = ", ".join(str(path) for path in (*source.paths, source.overlay) if path is not None)
     counts = ", ".join(
         (
             _count(len(inventory.devices), "host"),
@@ -55,6 +55,7 @@ def list_rows(inventory: Inventory, targets: str = "*") -> list[dict[str, str]]:
             "groups": ", ".join(device.groups),
             "jump": " -> ".join(device.jump),
             "login": ", ".join(_login(device)),
+            "overridden": ", ".join(name.rpartition("_")[2] for name in device.overridden),
         }
         for device in inventory.select(targets or "*")
     ]
@@ -81,6 +82,8 @@ def _one_login(device: Device) -> Iterator[str]:
 def _doubts(device: Device) -> Iterator[str]:
     for each in device.sets():
         yield from _login_doubts(each)
+    if device.withheld:
+        yield f"added, and not given {', '.join(device.withheld)}: docs/inventory.md says how"
     if device.legacy:
         yield "legacy: true allows SHA-1, CBC and 3DES, which can be broken"
     if device.host_keys == "accept_any":

@@ -77,8 +77,10 @@ def authenticate(
     *,
     deadline: float,
     given_up: Callable[[], bool],
-) -> None:
+) -> str:
     """Keys, then the agent's, then the password: each once. A password is typed into one hidden question only.
+
+    Returns what was taken, such as "password" or a key's name.
 
     Raises AuthenticationFailed; CredentialStopped when other devices have refused the same credentials; ConnectError
     when it was not this device's turn to try them until `deadline`, or until `given_up`.
@@ -89,7 +91,7 @@ def authenticate(
     try:
         if not offer.keys and offer.password is None:
             _none(device, transport)
-            return
+            return "none"
         identity = breaker.identity("login", device.username, *offer.parts())
         with breaker.trial(device, identity, _what(device), deadline=deadline, given_up=given_up) as trial:
             transport.auth_timeout = max(0.1, deadline - time.monotonic())
@@ -109,6 +111,7 @@ def authenticate(
             hint="Check this host's username and credential references. Each was tried once, and none is tried again "
             "for a while, so that no account gets locked.",
         )
+    return outcome.tried[-1]
 
 
 def refuse_stopped(device: Device, breaker: Breaker) -> None:

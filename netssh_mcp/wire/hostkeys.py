@@ -106,8 +106,11 @@ class HostKeys:
         )
         return first + tuple(name for name in offered if name not in first)
 
-    def verify(self, device: Device, blob: bytes) -> None:
-        """Accept what the device showed, or raise HostKeyUnknown / HostKeyChanged; `tofu` keeps a first key."""
+    def verify(self, device: Device, blob: bytes) -> str:
+        """Accept what the device showed, or raise HostKeyUnknown / HostKeyChanged; `tofu` keeps a first key.
+
+        Returns why it is accepted, for people.
+        """
         try:
             shown = Shown.of(blob)
         except ValueError as error:
@@ -122,7 +125,7 @@ class HostKeys:
         if device.host_key:
             if not _pinned(device.host_key, shown.public):
                 raise _changed(device, shown, [("the inventory's pin", device.host_key)])
-            return
+            return "it is the inventory's host_key"
         if mode == "pinned":
             raise HostKeyUnknown(
                 f"the mode is pinned, and this host has no `host_key` in the inventory; the device shows {shown.mark}",
@@ -131,13 +134,15 @@ class HostKeys:
                 "`host_key`.",
             )
         if mode == "accept_any":
-            return
+            return "not checked: accept_any"
         doubt = _certificate_doubt(device, shown, records)
-        if doubt is None or self._known(device, shown, records, doubt):
-            return
+        if doubt is None:
+            return "its certificate is of a known authority"
+        if self._known(device, shown, records, doubt):
+            return "known"
         if mode == "tofu":
             self._keep(device, shown)
-            return
+            return "new: trusted at first sight and kept"
         name = _recorded_as(device)
         raise HostKeyUnknown(
             f"the host key {shown.mark} is not in any known_hosts file, and the mode is strict{doubt}",

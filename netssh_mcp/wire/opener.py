@@ -23,6 +23,7 @@ from netssh_mcp.wire.forget import forget_locals
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.linux import LinuxConnection
 from netssh_mcp.wire.network import NetworkConnection
+from netssh_mcp.wire.seen import seen
 from netssh_mcp.wire.shared import Shared
 from netssh_mcp.wire.transport import Link, connect, said
 from netssh_mcp.wire.turn import Connection, Turn
@@ -65,12 +66,14 @@ class Opener:
         device = connect(hops, self._host_keys, deadline, link, self._bastions, allowed=self._allowed)
         kind = LinuxConnection if profile.driver == "linux" else NetworkConnection
         connection: Connection = kind(device, profile, link, byte_limit=byte_limit)
+        began = time.monotonic()
         try:
             with _translated(device):
-                connection.open(time.monotonic() + device.connect_timeout, turn)
+                connection.open(began + device.connect_timeout, turn)
         except BaseException:
             link.close()
             raise
+        turn.login = seen(device, link, time.monotonic() - began)
         return connection
 
     def reach(self, hops: Sequence[Device], *, turn: Turn) -> Link:

@@ -238,15 +238,18 @@ def _login(
     left = max(0.1, deadline - time.monotonic())
     transport.auth_timeout = left
     transport.banner_timeout = transport.handshake_timeout = left + _LATER
+    began = time.monotonic()
     agree(device, transport, keys, left)
+    agreed = time.monotonic()
     # A login that ends with its jump host's connection says nothing about the credential.
-    authenticate(
+    transport.entered_by = authenticate(
         device,
         transport,
         link.breaker,
         deadline=deadline,
         given_up=lambda: link.closed or bool(link.lost_hop()),
     )
+    transport.seconds = {"key_exchange": agreed - began, "login": time.monotonic() - agreed}
     if device.keepalive:
         transport.set_keepalive(int(device.keepalive))
 

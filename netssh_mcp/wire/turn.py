@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from netssh_mcp.errors import NotSent
 from netssh_mcp.model import Reply, WaitReason
 from netssh_mcp.wire.framing import Prompt
 from netssh_mcp.wire.order import PLAIN, Order
+
+if TYPE_CHECKING:
+    from netssh_mcp.wire.seen import Seen
 
 
 class Turn:
@@ -22,6 +25,8 @@ class Turn:
         self.queued = False  # the device's sessions are all in use, and this waits for one
         self.answered: tuple[WaitReason | Literal[""], str] = ("", "")  # the question that the input is for
         self.partial: Callable[[], str] = str
+        self.errors: Callable[[], str] = str  # of the second stream, where `partial` is only the first
+        self.login: Seen | None = None  # what a login of its own has shown, where it took one
         self._signal = ""
         self._input = ""  # one at most: a second one would be an answer to a question nobody has seen
         self._asking = threading.Lock()
