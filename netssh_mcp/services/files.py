@@ -1,18 +1,102 @@
-"""The `file` service."""
+"""The `get_file` and `put_file` tools: whose files, which way, what is shown of them. docs/operate.md."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+import stat
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
-from netssh_mcp.services.desk import Desk
+import anyio
+import anyio.to_thread
+
+from netssh_mcp.errors import FileRefused, InputError, NetsshError, SessionLost, TransferBroken
+from netssh_mcp.guard.policy import Grant
+from netssh_mcp.guard.protected_paths import protected
+from netssh_mcp.model import CommandClass
+from netssh_mcp.services.desk import Desk, Place, Recorded
+from netssh_mcp.services.file_text import CONTEXT, MOST, BytesSource, checked_encoding, decoded, encoded, name_shown
 from netssh_mcp.services.jobs import Progress
+from netssh_mcp.services.local_files import LocalRoots
+from netssh_mcp.sessions import transfers
+from netssh_mcp.sessions.transfers import PATIENCE, Far
+from netssh_mcp.wire.turn import Turn
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from netssh_mcp.wire.remote_files import Facts, Source, Written
+    from netssh_mcp.wire.shared import Shared
+
+T = TypeVar("T")
+
+Tool = Literal["get_file", "put_file"]
+PAGE: Final = 1000  # entries of a folder in one answer
+_LONGEST: Final = 4096  # bytes of a path (PATH_MAX)
+_EVERY: Final = 0.5  # seconds between reports of progress
+_TIDY: Final = 5.0  # seconds of silence while a leftover is removed over a new connection
+_MODE: Final = re.compile(r"0?[0-7]{3,4}")
+_COLUMNS: Final = ("type", "size", "owner", "group", "mode", "mtime", "name", "target")
+_READS: Final = {"list": "read", "stat": "read", "read": "secret-read", "download": "secret-read"}
+
+
+class DeviceFiles(Protocol):
+    """Files of network devices: what they are asked."""
+
+    async def get(self, place: Place, path: str, **asked: Any) -> dict[str, Any]:  # noqa: ANN401 - as `get_file`
+        """What `get_file` does there."""
+
+    async def put(self, place: Place, path: str, **asked: Any) -> dict[str, Any]:  # noqa: ANN401 - as `put_file`
+        """What `put_file` does there."""
+
+
+@dataclass(slots=True)
+class _Ask:
+    """One call: what is asked of which place, and what it became."""
+
+    place: Place
+    tool: Tool
+    action: str
+    path: str
+    sudo: bool
+    progress: Progress | None
+    turn: Turn = field(default_factory=Turn)
+
+    @property
+    def writing(self) -> bool:
+        return self.tool == "put_file"
+
+    def kind(self, path: str) -> CommandClass:
+        """How risky it is on this path."""
+        if self.action not in ("list", "stat") and protected(path, writing=self.writing):
+            return "shell"
+        if self.writing or self.sudo:
+            return "change"
+        return "read" if _READS[self.action] == "read" else "secret-read"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What an action acts on: the real path, judged; the grant to act."""
+
+    far: Far
+    grant: Grant
+    path: str
+
+
+Act = Callable[[_Found], Awaitable[dict[str, Any]]]
 
 
 class Files:
-    """The `file` service."""
+    """Files of hosts, by SFTP or under sudo; those of network devices are `device_files`' work."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, *, patience: float = PATIENCE) -> None:
         self._desk = desk
+        self._local = LocalRoots(desk.settings)
+        self._patience = patience
 
     async def get(
         self,
@@ -29,7 +113,30 @@ class Files:
         progress: Progress | None = None,
     ) -> dict[str, Any]:
         """What the `get_file` tool does."""
-        raise NotImplementedError
+        place = self._desk.place(device)
+        if not place.linux:
+            return await self._device_files().get(
+                place, path, action=action, local_path=local_path, offset=offset, overwrite=overwrite, progress=progress
+            )
+        ask = _Ask(place, "get_file", action, path, sudo, progress)
+        if action == "read":
+            usual = checked_encoding(encoding)
+            if offset and not usual.startswith(("utf-8", "ascii", "latin", "iso8859", "cp")):
+                raise InputError(f"{encoding} is read from the start only", hint="Leave `offset` out.")
+            return await self._asked(ask, lambda found: self._read(ask, found, usual, offset))
+        if action == "list":
+            return await self._asked(ask, lambda found: self._listed(ask, found, offset, hidden=hidden))
+        if action == "stat":
+            return await self._asked(ask, lambda found: self._stat(ask, found))
+        target = self._local.target(local_path, overwrite=overwrite)
+
+        async def downloaded(found: _Found) -> dict[str, Any]:
+            size, digest, told = await found.far.download(found.grant, found.path, target)
+            checked = "sha256" if told else "size"
+            facts = {"path": _shown(found.path), "size": size, "sha256": digest, "checked": checked}
+            return {**_head(ask), "changed": False, "local_path": str(target.path), "file": facts}
+
+        return await self._asked(ask, downloaded)
 
     async def put(
         self,
@@ -48,4 +155,325 @@ class Files:
         progress: Progress | None = None,
     ) -> dict[str, Any]:
         """What the `put_file` tool does."""
-        raise NotImplementedError
+        place = self._desk.place(device)
+        if not place.linux:
+            return await self._device_files().put(
+                place,
+                path,
+                action=action,
+                content=content,
+                local_path=local_path,
+                overwrite=overwrite,
+                progress=progress,
+            )
+        ask = _Ask(place, "put_file", action, path, sudo, progress)
+        bits = _mode(mode)
+        if action == "delete":
+            return await self._asked(ask, lambda found: self._deleted(ask, found))
+        if action == "mkdir":
+
+            async def made(found: _Found) -> dict[str, Any]:
+                return _written(ask, found, await found.far.mkdir(found.grant, found.path, bits, parents=make_dirs))
+
+            return await self._asked(ask, made, make_dirs=make_dirs)
+        from netssh_mcp.wire.remote_files import Write  # noqa: PLC0415 - see `transfers`
+
+        how = Write(mode=bits, append=append, overwrite=overwrite, make_dirs=make_dirs)
+
+        async def from_source(source: Source) -> dict[str, Any]:
+            async def wrote(found: _Found) -> dict[str, Any]:
+                return _written(ask, found, await found.far.write(found.grant, found.path, source, how))
+
+            return await self._asked(ask, wrote, make_dirs=make_dirs)
+
+        if action == "write":
+            return await from_source(BytesSource(encoded(content, checked_encoding(encoding))))
+        opened = await anyio.to_thread.run_sync(self._local.source, local_path, limiter=self._desk.pool.threads)
+        try:
+            return await from_source(opened)
+        finally:
+            opened.close()
+
+    def _device_files(self) -> DeviceFiles:
+        raise InputError(
+            "files of network devices are not in this version",
+            hint="Name a Linux host; on a network device `run` has its own copy commands.",
+        )
+
+    # -- actions -------------------------------------------------------------------------------------------------------
+
+    async def _read(self, ask: _Ask, found: _Found, encoding: str, offset: int) -> dict[str, Any]:
+        context = min(offset, CONTEXT)
+        data, size = await found.far.read(found.grant, found.path, offset - context, offset + MOST)
+        more = len(data) - context >= MOST
+        place, redactor = ask.place, self._desk.redactor
+        text = await anyio.to_thread.run_sync(
+            lambda: decoded(
+                data,
+                context,
+                encoding,
+                more=more,
+                redactor=redactor,
+                profile=place.profile,
+                device=place.device.name,
+            ),
+            limiter=self._desk.pool.threads,
+        )
+        facts = {"path": _shown(found.path), "size": size, "encoding": encoding}
+        answer = {**_head(ask), "file": facts, "offset": offset, "binary": text.text is None}
+        if text.text is None:
+            answer["next"] = "It is no text: get_file(action='download') brings it to this side."
+            return answer
+        command = f"get_file read {_shown(found.path)}"
+        kept = self._desk.outputs.keep(text.text, device=place.device.name, command=command)
+        answer |= {"text": kept.shown, "truncated": kept.truncated or more, "redacted": text.redacted}
+        answer["next_offset"] = offset + text.size if more else None
+        if kept.output_id:
+            answer["output_id"] = kept.output_id
+        if more:
+            answer["next"] = f"{size} bytes in all: offset={answer['next_offset']} goes on, action='download' has all."
+        if text.undecodable:
+            answer["note"] = f"{text.undecodable} places are no {encoding} and shown as U+FFFD"
+        return answer
+
+    async def _listed(self, ask: _Ask, found: _Found, offset: int, *, hidden: bool) -> dict[str, Any]:
+        facts = await found.far.facts(found.grant, found.path)
+        if facts.type != "folder":
+            raise FileRefused(
+                f"{_shown(found.path)} is a {facts.type}", device=ask.place.device.name, hint="read or stat it."
+            )
+        names = await found.far.names(found.grant, found.path, hidden=hidden)
+        page = names[offset : offset + PAGE]
+        links = [each.name for each in page if each.type == "link" and not each.target]
+        targets = dict(
+            zip(links, await found.far.targets(found.grant, found.path, links), strict=True) if links else ()
+        )
+        rows = [_row(each, each.target or targets.get(each.name, "")) for each in page]
+        end = offset + len(page)
+        answer = {**_head(ask), "file": {"path": _shown(found.path)}, "total": len(names), "offset": offset}
+        answer["next_offset"] = end if end < len(names) else None
+        answer["entries"] = {"columns": list(_COLUMNS), "rows": rows}
+        if end < len(names):
+            answer["next"] = f"{len(names) - end} more: offset={end} goes on."
+        return answer
+
+    async def _stat(self, ask: _Ask, found: _Found) -> dict[str, Any]:
+        facts = await found.far.facts(found.grant, found.path)
+        return {**_head(ask), "file": _described(found.path, facts)}
+
+    async def _deleted(self, ask: _Ask, found: _Found) -> dict[str, Any]:
+        facts = await found.far.facts(found.grant, found.path)
+        await found.far.delete(found.grant, found.path, facts)
+        return {**_head(ask), "changed": True, "file": _described(found.path, facts)}
+
+    # -- the way there -------------------------------------------------------------------------------------------------
+
+    async def _asked(self, ask: _Ask, act: Act, *, make_dirs: bool = False) -> dict[str, Any]:
+        """The action on its path, judged and on record; by SFTP, and under sudo where that is asked and needed."""
+        _checked_path(ask.path)
+        try:
+            if not ask.path.startswith("/"):
+                ask.path = await self._absolute(ask)
+            ask.path = "/" + "/".join(part for part in ask.path.split("/") if part not in ("", "."))
+            grant = self._desk.permit(ask.place, (ask.tool, ask.action, ask.path), ask.kind(ask.path))
+            async with self._desk.recorded(grant) as record, self._shared(ask) as shared:
+
+                async def on(far: Far) -> dict[str, Any]:
+                    return await self._on(ask, far, grant, act, record, make_dirs=make_dirs)
+
+                return await self._either_way(ask, grant, shared, on)
+        except NetsshError as error:
+            error.device = error.device or ask.place.device.name
+            shown, _ = await self._desk.shown.error(error, ask.place.profile)
+            raise shown from None
+
+    async def _absolute(self, ask: _Ask) -> str:
+        """Relative paths begin at the login folder, as in `sftp` and `scp`."""
+        grant = self._desk.permit(ask.place, ("get_file", "stat", "."), "read")
+        async with self._desk.recorded(grant), self._shared(ask) as shared:
+            folder = await self._either_way(ask, grant, shared, lambda far: far.login_folder(grant), always=True)
+        rest = ask.path[1:] if ask.path == "~" or ask.path.startswith("~/") else ask.path
+        return f"{folder}/{rest}"
+
+    @asynccontextmanager
+    async def _shared(self, ask: _Ask) -> AsyncIterator[Shared]:
+        shared = await self._desk.pool.share(ask.place.hops, ask.turn)
+        try:
+            yield shared
+        finally:
+            shared.close()
+
+    async def _either_way(
+        self,
+        ask: _Ask,
+        grant: Grant,
+        shared: Shared,
+        work: Callable[[Far], Awaitable[T]],
+        *,
+        always: bool = False,
+    ) -> T:
+        limiter, patience = self._desk.pool.threads, self._patience
+        try:
+            far = await transfers.by_sftp(grant, shared, ask.turn, limiter, patience=patience)
+            try:
+                return await work(far)
+            except (SessionLost, TransferBroken) as error:
+                await self._tidied(ask, grant, far.left, error)
+                raise
+            finally:
+                far.close()
+        except FileRefused as error:
+            if not ((ask.sudo or always) and transfers.needs_sudo(error)):
+                raise
+        password = ask.place.device.sudo
+        far = transfers.by_sudo(grant, shared, ask.turn, limiter, password=password, patience=patience)
+        result = await work(far)
+        if isinstance(result, dict):
+            result["sudo"] = True
+        return result
+
+    async def _tidied(self, ask: _Ask, grant: Grant, left: str, error: NetsshError) -> None:
+        """The link broke before a temporary file could be removed: once more over a new one."""
+        if not left:
+            return
+        turn = Turn()
+        try:
+            shared = await self._desk.pool.share(ask.place.hops, turn)
+            try:
+                await transfers.removed(grant, shared, left, turn, self._desk.pool.threads, patience=_TIDY)
+            finally:
+                shared.close()
+            error.effect = "none"
+        except FileRefused:  # it is not there
+            error.effect = "none"
+        except NetsshError:
+            error.message += f"; a part of it may be left there as {left}"
+
+    async def _on(
+        self, ask: _Ask, far: Far, grant: Grant, act: Act, record: Recorded, *, make_dirs: bool
+    ) -> dict[str, Any]:
+        """Find out what the path really is, judge that too, and act."""
+        follow = ask.action not in ("stat", "delete")
+        real = await self._real(ask, far, grant, follow=follow, make_dirs=make_dirs)
+        async with AsyncExitStack() as held:
+            if real != ask.path:
+                words = (ask.tool, ask.action, real)
+                try:
+                    grant = self._desk.wall.decide_action(
+                        ask.place.inventory, ask.place.device, ask.place.profile, words, ask.kind(real)
+                    )
+                except NetsshError as error:
+                    self._desk.refused(ask.place.device.name, " ".join(words), error)
+                    raise
+                await held.enter_async_context(self._desk.recorded(grant))
+            try:
+                return await self._reporting(ask, far, act(_Found(far, grant, real)))
+            finally:
+                record.received = far.meter.done
+
+    async def _real(self, ask: _Ask, far: Far, grant: Grant, *, follow: bool, make_dirs: bool) -> str:
+        """`follow` False: links on the way are resolved, the last part is the link itself."""
+        rest = "" if follow else ask.path.rpartition("/")[2]
+        path = ask.path if follow else ask.path.rpartition("/")[0] or "/"
+        while True:
+            try:
+                real = await far.real(grant, path)
+            except FileRefused as error:
+                if not make_dirs or path == "/" or transfers.needs_sudo(error):
+                    raise
+                path, _, name = path.rpartition("/")
+                path, rest = path or "/", f"{name}/{rest}".rstrip("/")
+                continue
+            return f"{real.rstrip('/')}/{rest}" if rest else real
+
+    async def _reporting(self, ask: _Ask, far: Far, work: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+        """`work`, while its progress is told."""
+        progress = ask.progress
+        if progress is None:
+            return await work
+        failure: NetsshError | None = None
+        result: dict[str, Any] = {}
+
+        async def report() -> None:
+            told = 0
+            while True:
+                await anyio.sleep(_EVERY)
+                if far.meter.done > told:
+                    told = far.meter.done
+                    await progress(told, far.meter.total, f"{told} of {far.meter.total or '?'} bytes")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(report)
+            try:
+                result = await work
+            except NetsshError as error:  # a task group would wrap it
+                failure = error
+            tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return result
+
+
+def _checked_path(path: str) -> None:
+    """InputError for what no path should be."""
+    if not path:
+        raise InputError("`path` is empty", hint="Give an absolute path, for example /etc/hosts.")
+    if not path.isprintable():
+        raise InputError(
+            "`path` has control characters or unpaired surrogates", hint="Such names cannot be named here."
+        )
+    if len(path.encode()) > _LONGEST:
+        raise InputError(f"`path` is longer than {_LONGEST} bytes", hint="Give a shorter path.")
+    if ".." in path.split("/"):
+        raise InputError("`path` has `..` in it", hint="Write the path without it: what it means depends on links.")
+
+
+def _mode(text: str) -> int | None:
+    if not text:
+        return None
+    if not _MODE.fullmatch(text):
+        raise InputError(f"`mode` {text[:20]!r} is not octal", hint="For example 0644, 755 or 4755.")
+    return int(text, 8)
+
+
+def _head(ask: _Ask) -> dict[str, Any]:
+    return {"device": ask.place.device.name, "action": ask.action}
+
+
+def _shown(path: str) -> str:
+    return name_shown(path)
+
+
+def _described(path: str, facts: Facts) -> dict[str, Any]:
+    found = {
+        "path": _shown(path),
+        "type": facts.type,
+        "size": facts.size,
+        "owner": facts.owner,
+        "group": facts.group,
+        "mode": f"{facts.permissions:04o}",
+        "permissions": stat.filemode(facts.mode),
+        "mtime": _time(facts.mtime),
+    }
+    return {**found, "target": _shown(facts.target)} if facts.target else found
+
+
+def _row(facts: Facts, target: str) -> list[Any]:
+    described = _described(facts.name, facts)
+    return [*(described[column] for column in _COLUMNS[:-2]), _shown(facts.name), _shown(target) or None]
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def _written(ask: _Ask, found: _Found, written: Written) -> dict[str, Any]:
+    facts = _described(found.path, written.facts)
+    if written.sha256:
+        facts["sha256"] = written.sha256
+    answer = {**_head(ask), "changed": written.changed, "created": written.created, "file": facts}
+    if written.made:
+        answer["made"] = [_shown(each) for each in written.made]
+    if written.note:
+        answer["note"] = written.note
+    return answer

@@ -1,0 +1,173 @@
+"""What is asked of a host's files, and how it is answered: the same by SFTP and by commands under sudo."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+from netssh_mcp.errors import FileRefused
+from netssh_mcp.wire.sftp import Meter
+from netssh_mcp.wire.sftp_messages import Buffer
+
+FileType = Literal["file", "folder", "link", "fifo", "socket", "character device", "block device", "other"]
+
+_TYPES: Final[dict[int, FileType]] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "folder",
+    stat.S_IFLNK: "link",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "character device",
+    stat.S_IFBLK: "block device",
+}
+MOST_NAMES: Final = 100_000  # of one folder
+
+
+class NotThere(FileRefused):
+    """There is no such file or folder."""
+
+
+class NoPermission(FileRefused):
+    """The user of this login may not; another one might, by sudo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Of one file, a link's own. `mode` has the type's bits; `owner` and `group` are names where they are known."""
+
+    name: str
+    size: int
+    mode: int
+    uid: int
+    gid: int
+    owner: str
+    group: str
+    mtime: int
+    target: str = ""
+
+    @property
+    def type(self) -> FileType:
+        """What it is."""
+        return _TYPES.get(stat.S_IFMT(self.mode), "other")
+
+    @property
+    def permissions(self) -> int:
+        """The mode without the type."""
+        return stat.S_IMODE(self.mode)
+
+
+class Source(Protocol):
+    """What is to be written. Blocking."""
+
+    size: int
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, in order; b"" at the end."""
+
+    def rewind(self) -> None:
+        """From the start again."""
+
+    def digest(self) -> str:
+        """SHA-256 of the whole, in hex; reads it where that was not done yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """How a file is to be written. `mode` None: that of the file that is there, else 0644."""
+
+    mode: int | None = None
+    append: bool = False
+    overwrite: bool = True
+    make_dirs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is there now. `sha256` "" could not be asked for; `note` says what was not kept."""
+
+    facts: Facts
+    sha256: str
+    changed: bool
+    created: bool
+    made: tuple[str, ...] = ()  # folders
+    note: str = ""
+
+
+class RemoteFiles(Protocol):
+    """The files of one host, in one way. Blocking; one thread at a time. Paths are absolute.
+
+    `left` is a temporary file that could not be removed again, "" where there is none.
+    """
+
+    left: str
+
+    def login_folder(self) -> str:
+        """Where relative paths begin."""
+
+    def real(self, path: str) -> str:
+        """With all links resolved; the last part need not exist. NotThere where a folder on the way does not."""
+
+    def facts(self, path: str) -> Facts:
+        """Of the file or link itself."""
+
+    def names(self, path: str, *, hidden: bool) -> list[Facts]:
+        """Of a folder, by name, MOST_NAMES at most; links have no target yet."""
+
+    def targets(self, folder: str, links: list[str]) -> list[str]:
+        """Where these links lead to."""
+
+    def read(self, path: str, start: int, end: int, sink: Callable[[Buffer], object], meter: Meter) -> int:
+        """The contents of a regular file from `start` to before `end`; the offset where they ended."""
+
+    def sha256(self, path: str, size: int) -> str:
+        """Of the first `size` bytes; "" where the host cannot say."""
+
+    def write(self, path: str, source: Source, how: Write, meter: Meter) -> Written:
+        """Write a file in one step, or append to it."""
+
+    def mkdir(self, path: str, mode: int | None, *, parents: bool) -> Written:
+        """A folder; `changed` False where it is one already."""
+
+    def delete(self, path: str, facts: Facts) -> None:
+        """A file, a link, or an empty folder."""
+
+    def close(self) -> None:
+        """Never waits for the host."""
+
+
+def only_regular(facts: Facts, path: str, device: str) -> None:
+    """Contents are read of and written to regular files: a device or a pipe would act, or never end."""
+    if facts.type != "file":
+        raise FileRefused(
+            f"{path} is a {facts.type}, not a regular file",
+            device=device,
+            hint="list shows a folder, stat what it is." if facts.type == "folder" else "stat shows what it is.",
+        )
+
+
+def exists(path: str, device: str) -> FileRefused:
+    """What `overwrite` false is told."""
+    return FileRefused(
+        f"{path} exists already, and is as it was",
+        device=device,
+        hint="With overwrite=true it is replaced; append=true adds to it.",
+    )
+
+
+def not_there(path: str, device: str) -> NotThere:
+    """The file, or a folder on the way to it."""
+    return NotThere(
+        f"there is no {path}", device=device, hint="List the folder above it; make_dirs=true makes missing parents."
+    )
+
+
+def parent(path: str) -> str:
+    """The folder above an absolute path."""
+    return path.rpartition("/")[0] or "/"
+
+
+def inside(folder: str, name: str) -> str:
+    """A name below a folder."""
+    return f"{folder.rstrip('/')}/{name}"
