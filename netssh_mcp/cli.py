@@ -10,25 +10,18 @@ import contextlib
 import json
 import math
 import os
-import re
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from netssh_mcp import __version__
+from netssh_mcp import __version__, cli_operate
+from netssh_mcp.cli_asking import FAILED, OK, UNCUT, USAGE, Result, ask, seconds, settings, show_result
 from netssh_mcp.errors import InputError, NetsshError, PolicyError
 
 if TYPE_CHECKING:
-    from netssh_mcp.knowledge.settings import Settings
     from netssh_mcp.services.app import App
-
-Result = dict[str, Any]  # JSON as services give it
-
-OK, FAILED, USAGE = 0, 1, 2
-_UNCUT = 1 << 30
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -88,7 +81,8 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("--query", default="", help="JMESPath over the parsed rows")
     show.add_argument("--fields", default="", metavar="NAMES", help="comma list of columns to keep")
     show.add_argument("--reveal", action="store_true", help="do not hide secrets; where the policy allows, asks first")
-    show.add_argument("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="for each command (60)")
+    show.add_argument("--timeout", type=seconds, default=60.0, metavar="SECONDS", help="for each command (60)")
+    cli_operate.add(command)
     listing = command("list", _list, "List devices, groups, platforms, open sessions or what the policy says.")
     listing.add_argument("targets", metavar="TARGETS", nargs="?", default="")
     listing.add_argument("--view", choices=("devices", "groups", "platforms", "sessions", "policy"), default="devices")
@@ -149,25 +143,8 @@ def _common() -> argparse.ArgumentParser:
     return common
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 3600:
-        raise argparse.ArgumentTypeError("between 0 and 3600 seconds")
-    return seconds
-
-
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def settings(args: argparse.Namespace, *, inventory_required: bool = True) -> Settings:
-    from netssh_mcp import runner
-    from netssh_mcp.knowledge.settings import Settings
-
-    given = {field.name: getattr(args, field.name, None) for field in fields(Settings)}
-    chosen = Settings.resolve(given, os.environ, inventory_required=inventory_required)
-    runner.log_to_stderr(chosen.log_level, chosen.transport_log_level)
-    return chosen
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -182,31 +159,6 @@ def _serve(args: argparse.Namespace) -> int:
     from netssh_mcp.services.app import open_app
 
     serve(chosen, open_app)
-
-
-def _ask(chosen: Settings, question: Callable[[App], Awaitable[Result]]) -> Result:
-    """One question to the services, without a server."""
-    import anyio
-
-    from netssh_mcp.services.app import open_app
-
-    async def asked() -> Result | NetsshError:
-        async with open_app(chosen) as app:
-            try:
-                return await question(app)
-            except NetsshError as error:  # carried out by hand: the services' task group would wrap it
-                return error
-
-    answer = anyio.run(asked)
-    if isinstance(answer, NetsshError):
-        raise answer
-    return answer
-
-
-def _print(args: argparse.Namespace, result: Result, text: Callable[[Result], str]) -> None:
-    shown = json.dumps(result, ensure_ascii=False, default=str) if args.json else text(result)
-    # A device must not reach the terminal's own commands (ESC, C1), whatever got past the session.
-    print(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", shown))
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -227,8 +179,8 @@ def _show(args: argparse.Namespace) -> int:
         )
 
     # All of it: the store that could give the rest of a cut output ends with this process.
-    result = _ask(replace(settings(args), output_cap=_UNCUT), question)
-    _print(args, result, render.show)
+    result = ask(replace(settings(args), output_cap=UNCUT), question)
+    show_result(args, result, render.show)
     return OK if result["ok"] == result["requested"] else FAILED
 
 
@@ -253,8 +205,8 @@ def _view(args: argparse.Namespace, targets: str, view: str) -> int:
     async def question(app: App) -> Result:
         return app.devices.list(targets, view)
 
-    result = _ask(settings(args, inventory_required=view != "platforms"), question)
-    _print(args, result, render.document)
+    result = ask(settings(args, inventory_required=view != "platforms"), question)
+    show_result(args, result, render.document)
     return USAGE if result.get("problem") else OK
 
 
@@ -271,7 +223,7 @@ def _inventory(args: argparse.Namespace) -> int:
         print(check_report(source))
         return OK
     rows = [[row[column] for column in COLUMNS] for row in list_rows(source.current())]
-    _print(
+    show_result(
         args, {"columns": list(COLUMNS), "rows": rows}, lambda listed: render.table(listed["columns"], listed["rows"])
     )
     return OK
@@ -292,10 +244,10 @@ def _policy(args: argparse.Namespace) -> int:
     opened = report.open_wall(settings(args))
     if args.action == "check":
         result = opened.check()
-        _print(args, result, report.check_text)
+        show_result(args, result, report.check_text)
         return OK if not result["problem"] else USAGE
     result = opened.explain(*args.words)
-    _print(args, result, render.document)
+    show_result(args, result, render.document)
     return OK if result["verdict"] == "allow" else FAILED
 
 
@@ -311,7 +263,7 @@ def _harvest(args: argparse.Namespace) -> int:
         found.append(await app.harvester.harvest(args.device, under=args.under, pipes=args.pipes))
         return found[0].facts()
 
-    _print(args, _ask(settings(args), question), lambda _facts: found[0].report())
+    show_result(args, ask(settings(args), question), lambda _facts: found[0].report())
     return OK if found[0].agrees else FAILED
 
 

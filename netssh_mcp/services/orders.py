@@ -53,6 +53,11 @@ class Wish:
             raise InputError("sudo_user says who instead of root, and sudo is not set", hint="Give sudo=true with it.")
         if sudo_user and not _USER.fullmatch(sudo_user):
             raise InputError(f"sudo_user {sudo_user[:40]!r} is no user's name", hint="A name, or a uid as '#1000'.")
+        if session and sudo:  # a kept shell is its user's; its commands would run without sudo
+            raise InputError(
+                "sudo is for single commands, and `session` names a kept shell of the login's user",
+                hint="Leave `session` out, and give `cwd` and `env` with the command.",
+            )
         if session and not _SESSION.fullmatch(session):
             raise InputError(
                 f"{session[:40]!r} is no name for a session",

@@ -6,6 +6,7 @@ commands of one device in order.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -22,6 +23,7 @@ from netssh_mcp.services.desk import Desk
 from netssh_mcp.services.jobs import Job, Progress, Row
 
 DEFAULT_TIMEOUT: Final = 60.0  # the tools' default: then the device's own `timeout` counts
+_SIGNAL = re.compile(r"[A-Z0-9]{1,16}")  # it is shown among our own words, and comes from the host
 _AT_ONCE = 100  # devices worked on at once by one call
 _MOST_ROWS = 10_000  # devices times commands in one call
 _BATCH = 4  # an answer of many rows may be this many times as long as the cap of one
@@ -155,7 +157,7 @@ class Rows:
         """How a program ended, and its second stream, cut as the first one is; nothing of what there is not."""
         ended: dict[str, Any] = {"exit_status": exit_status} if exit_status is not None else {}
         if signal:
-            ended["signal"] = visible(signal)
+            ended["signal"] = signal if _SIGNAL.fullmatch(signal) else "unknown"
         if stderr:
             kept = self._desk.outputs.keep(stderr, cap=cap, device=row.device.name, command=row.command)
             ended["stderr"] = kept.shown

@@ -94,6 +94,8 @@ def _row(row: Mapping[str, Any]) -> str:
     facts += [word for word in _ROW_FLAGS if row.get(word)]
     if row.get("ms"):
         facts.append("ms " + ", ".join(f"{phase} {value}" for phase, value in row["ms"].items()))
+    if row.get("lost"):
+        facts.append("lost " + ", ".join(row["lost"]))
     platform = f" ({row['platform']})" if row.get("platform") else ""
     lines = [f"# {row['device']}{platform}: {compact(row['command'])[1:-1]}", *(["; ".join(facts)] if facts else [])]
     if row.get("parse_note"):
@@ -111,9 +113,12 @@ _ROW_WORDS = {
     "framing": "framing",
     "redacted": "secrets hidden",
     "output_id": "output_id",
+    "stderr_id": "output_id of stderr",
+    "signal": "ended by signal",
+    "session": "session",
     "waiting_for": "waiting for",
 }
-_ROW_FLAGS = ("reconnected", "retried", "truncated", "partial")
+_ROW_FLAGS = ("reconnected", "retried", "truncated", "stderr_truncated", "partial")
 _ROW_TEXTS = {  # device text, in this order
     "output": "output",
     "text": "output so far",
@@ -123,7 +128,7 @@ _ROW_TEXTS = {  # device text, in this order
 }
 _ROW_KNOWN = {
     *("device", "platform", "command", "ok", "state", "parse_note", "error", "ms", "table", "data", "events"),
-    "warnings",
+    *("warnings", "lost"),
     *(*_ROW_WORDS, *_ROW_FLAGS, *_ROW_TEXTS),
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from netssh_mcp import cli
+from netssh_mcp import cli_asking
 from netssh_mcp.guard.audit import Audit
 from netssh_mcp.knowledge.profiles import schema
 
@@ -160,7 +160,7 @@ def test_the_version_is_printed(tmp_path: Path) -> None:
 
 
 def test_control_characters_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    cli._print(argparse.Namespace(json=False), {}, lambda _: "a\x1b[31mb\x9b\tc\nd\xe9")
+    cli_asking.show_result(argparse.Namespace(json=False), {}, lambda _: "a\x1b[31mb\x9b\tc\nd\xe9")
     assert capsys.readouterr().out == "a\\x1b[31mb\\x9b\tc\nd\xe9\n"
 
 
