@@ -11,6 +11,7 @@ CommandClass = Literal["read", "diagnose", "secret-read", "change", "config", "s
 CLASSES: Final[tuple[CommandClass, ...]] = get_args(CommandClass)
 READS: Final[frozenset[CommandClass]] = frozenset({"read", "diagnose", "secret-read"})  # nothing on the device changes
 WaitReason = Literal["pager", "password", "passphrase", "yes_no", "confirm", "host_key", "filename", "other"]
+JobAction = Literal["list", "get", "wait", "input", "interrupt", "signal", "cancel", "cancel_all", "history"]
 SessionState = Literal["clean", "running", "dirty", "dead"]
 
 

@@ -62,13 +62,12 @@ def result_of(job: Job, problem: str) -> dict[str, Any]:
     if open_rows:
         result["job_id"] = job.job_id
         result["next"] = (
-            f"job(action='wait', job_id='{job.job_id}') follows the {len(open_rows)} rows that are not done."
+            f"job(action='wait', job_id='{job.job_id}', cursor={len(job.pieces)}) follows the {len(open_rows)} rows "
+            "that are not done."
         )
         if any(row.any_input and row.state == "waiting" for row in job.rows):
-            result["next"] = (
-                f"The device asks: job(action='input', job_id='{job.job_id}', text=...) answers, action='cancel' "
-                "interrupts. " + result["next"]
-            )
+            call = f"job(action='input', job_id='{job.job_id}', cursor={len(job.pieces)}, text=...)"
+            result["next"] = f"The device asks: {call} answers, action='cancel' interrupts. {result['next']}"
     elif any(row.get("truncated") for row in rows):
         result["next"] = "read_output(output_id=...) reads on in what was cut."
     if problem:

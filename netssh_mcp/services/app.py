@@ -28,6 +28,7 @@ from netssh_mcp.services.files import Files
 from netssh_mcp.services.forwards import Forwards
 from netssh_mcp.services.harvest import Harvester
 from netssh_mcp.services.hosts import Hosts
+from netssh_mcp.services.job_actions import JobActions
 from netssh_mcp.services.jobs import Jobs
 from netssh_mcp.services.named import Sessions
 from netssh_mcp.services.outputs import Outputs
@@ -53,7 +54,7 @@ class App:
     commands: Commands
     devices: Devices
     outputs: Outputs
-    jobs: Jobs
+    jobs: JobActions
     pool: Pool
     harvester: Harvester
     runs: Runs
@@ -91,7 +92,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             desk = Desk(settings, inventory, profiles, pool, wall, audit, redactor, shown, outputs, jobs, kept)
             commands = Commands(desk, Parsers(settings.templates))
             harvester = Harvester(inventory=inventory, profiles=profiles, pool=pool, audit=audit)
-            shells = Shells(desk)
+            shells, forwards = Shells(desk), Forwards(desk)
             tasks.start_soon(shells.sweep)
             try:
                 yield App(
@@ -99,14 +100,14 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
                     commands,
                     Devices(inventory, profiles, pool, wall),
                     outputs,
-                    jobs,
+                    JobActions(jobs, audit, vault),
                     pool,
                     harvester,
                     runs=Runs(desk),
                     sessions=Sessions(desk),
                     shells=shells,
                     files=Files(desk),
-                    forwards=Forwards(desk),
+                    forwards=forwards,
                     hosts=Hosts(desk),
                 )
             except NetsshError as error:
@@ -114,6 +115,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             finally:
                 with anyio.CancelScope(shield=True):
                     await shells.aclose()
+                    await forwards.aclose()
                     await pool.aclose()
                 tasks.cancel_scope.cancel()
     if failure is not None:

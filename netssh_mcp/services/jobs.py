@@ -11,27 +11,30 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from datetime import datetime, timezone
+from typing import Any, Final, Literal
 
 import anyio
 from anyio.abc import TaskGroup
 
-from netssh_mcp.errors import InputError, NetsshError, NotSent, PolicyError
+from netssh_mcp.errors import NetsshError, NotSent
 from netssh_mcp.guard.redaction import Redactor
 from netssh_mcp.knowledge.inventory import Device
-from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.knowledge.profiles import Profile
+from netssh_mcp.services.history import History
 from netssh_mcp.services.shown import Partial
 from netssh_mcp.wire.turn import Turn
 
 Progress = Callable[[int, int, str], Awaitable[None]]
 RowState = Literal["queued", "running", "waiting", "done"]
 
-_KEPT = 500  # ended jobs that are remembered
-_KEPT_FOR = 3600.0  # seconds an ended job's rows stay readable
+_KEPT = 500  # ended jobs whose rows can be read
+_KEPT_FOR = 3600.0  # seconds for which they can
+_KEPT_SIZE = 64 << 20  # characters of all of them together; the oldest go first
 _LOOK = 0.2  # seconds between looks whether a command waits for an answer; its end is an event
 _PIECE = 8_000  # characters of new text of one running command in one answer
-_ACTIONS = ("list", "get", "wait", "cancel", "input", "history")
+_PIECES = 64  # such texts of one running command that can be read again by an earlier cursor
+_HELD_BY = 3  # commands that are named to somebody who waits for their session
 
 
 @dataclass(slots=True)
@@ -47,16 +50,18 @@ class Row:
     answer: dict[str, Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)  # how its session came about: reconnected, retried, ms
     revealed: bool = False  # a person asked for the secrets too, and the operator allows it
-    given: int = 0  # characters of its text that were given out while it ran
+    given: list[int] = field(default_factory=lambda: [0, 0])  # characters of its two streams given out while it ran
+    told: list[int] = field(default_factory=list)  # which pieces of its job are text of it
+    holders: Callable[[Row], str] | None = None  # who has the session that it waits for
     counted: bool = False  # against the policy's rates
     any_input: bool = False  # of `run`: any question may be answered, not only a page prompt
 
     @property
     def state(self) -> RowState:
-        """queued, running, waiting (for an answer nobody but the caller gives), done."""
+        """queued (for its turn or a free session), running, waiting (for an answer only the caller gives), done."""
         if self.answer is not None:
             return "done"
-        if not self.running:
+        if not self.running or self.turn.queued:
             return "queued"
         return "waiting" if self.turn.waiting and not self.turn.cancelled else "running"
 
@@ -70,9 +75,33 @@ class Row:
         """What may be shown while it runs."""
         return Partial(self.redactor, self.profile)
 
+    @property
+    def note(self) -> str:
+        """What a row that is not sent waits for; "" when that is clear."""
+        return self.holders(self) if self.turn.queued and self.holders is not None else ""
+
     def head(self) -> dict[str, Any]:
         """What names this row in every answer."""
         return {"device": self.device.name, "platform": self.profile.name, "command": self.command}
+
+    def texts(self) -> tuple[str, str]:
+        """What came so far on its two streams, unredacted. Decodes all of it: for a long one in a thread."""
+        return (self.turn.partial(), self.turn.errors()) if self.answer is None and self.running else ("", "")
+
+    def new(self, texts: tuple[str, str]) -> dict[str, Any]:
+        """What came since the last time, as it may be shown. Whole lines: a question has its own field."""
+        found: dict[str, Any] = {}
+        for number, (name, text) in enumerate(zip(("text", "stderr"), texts, strict=True)):
+            waits = self.state == "waiting"
+            end = text.rfind("\n") + 1 if waits else self.partial.end(text, waiting=False)
+            end = max(end, self.given[number])
+            new, left_out = self.partial.new(text, self.given[number], end, _PIECE)
+            self.given[number] = end
+            if left_out:
+                new = f"[... {left_out} characters left out; the end will be whole ...]\n{new}"
+            if new:
+                found[name] = new
+        return found
 
 
 @dataclass(slots=True)
@@ -83,20 +112,30 @@ class Job:
     title: str
     rows: list[Row]
     started: float = field(default_factory=time.monotonic)
+    began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     ended: float = 0.0
     cancelled: bool = False
     given_out: bool = False
+    size: int = 0  # characters of its rows, once it has ended
     done: anyio.Event = field(default_factory=anyio.Event)
     pieces: list[dict[str, Any]] = field(default_factory=list)
     progress: Progress | None = None
 
     @property
     def state(self) -> str:
-        """running, waiting (all that is not done waits for an answer), done or cancelled."""
+        """running, waiting (nothing goes on until a question is answered), done or cancelled."""
         if self.done.is_set():
             return "cancelled" if self.cancelled else "done"
-        open_rows = [row.state for row in self.rows if row.state != "done"]
-        return "waiting" if open_rows and all(state == "waiting" for state in open_rows) else "running"
+        states = [(row.state, row.device.name) for row in self.rows if row.answer is None]
+        asking = {device for state, device in states if state == "waiting"}
+        # A device's rows go one after the other, so those behind the one that asks do not go on either.
+        still = asking and all(state == "waiting" or (state == "queued" and name in asking) for state, name in states)
+        return "waiting" if still else "running"
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, or takes."""
+        return (self.ended or time.monotonic()) - self.started
 
     async def settled(self, wait: float) -> bool:
         """Wait until all is done or waits for an answer, `wait` seconds at most; whether all is done."""
@@ -107,8 +146,11 @@ class Job:
         return self.done.is_set()
 
     async def finish(self, row: Row, answer: dict[str, Any]) -> None:
-        """A row has its answer."""
+        """A row has its answer, which holds all of its text: the pieces that were given of it are let go."""
         row.answer = answer
+        for number in row.told:
+            self.pieces[number] = {}
+        row.told.clear()
         self.pieces.append({"row": answer})
         if self.progress is not None and not self.given_out:
             done = sum(item.answer is not None for item in self.rows)
@@ -116,34 +158,34 @@ class Job:
 
     def cancel(self) -> None:
         """Interrupt what runs; what has not begun is not sent."""
+        if self.done.is_set():
+            return
         self.cancelled = True
         for row in self.rows:
             row.turn.cancel()
 
-    def collect(self) -> None:
-        """Add the text that running commands have sent since the last look."""
-        for row in self.rows:
-            if row.answer is None and row.running:
-                text = row.turn.partial()
-                end = row.partial.end(text, waiting=row.state == "waiting")
-                new, left_out = row.partial.new(text, row.given, end, _PIECE)
-                row.given = end
-                if left_out:
-                    new = f"[... {left_out} characters left out; the end will be whole ...]\n{new}"
-                if new:
-                    self.pieces.append({**row.head(), "text": new})
+    def collect(self, texts: list[tuple[str, str]] | None = None) -> None:
+        """Add the text that running commands have sent since the last look; `texts` as `Row.texts` gave them."""
+        for row, text in zip(self.rows, texts or [row.texts() for row in self.rows], strict=True):
+            if row.answer is None and row.running and (new := row.new(text)):
+                row.told.append(len(self.pieces))
+                self.pieces.append({**row.head(), **new})
+                if len(row.told) > _PIECES:
+                    self.pieces[row.told.pop(0)] = {"left_out": True}
 
 
 def running_answer(row: Row) -> dict[str, Any]:
-    """A row that is not done yet: the text so far, and why it waits if it does."""
+    """A row that is not done yet: the text that its job has given out so far, and why it waits if it does."""
     answer: dict[str, Any] = {**row.head(), "ok": False, "state": row.state, "warnings": list(row.device.warnings)}
-    if row.running and (text := row.turn.partial()):
-        end = row.partial.end(text, waiting=row.state == "waiting")
-        answer["output"], left_out = row.partial.new(text, 0, end, _PIECE)
-        answer["truncated"] = left_out > 0
+    for name, text, given in zip(("output", "stderr"), row.texts(), row.given, strict=True):
+        if given:
+            answer[name], left_out = row.partial.new(text, 0, given, _PIECE)
+            answer["truncated"] = left_out > 0 or answer.get("truncated", False)
     if row.state == "waiting":
         answer["waiting_for"] = row.turn.waiting
         answer["question"] = row.question
+    if note := row.note:
+        answer["note"] = note
     return answer
 
 
@@ -152,13 +194,18 @@ class Jobs:
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._under_way: dict[int, Job] = {}
+        self._given_out: OrderedDict[str, Job] = OrderedDict()
+        self.history: Final = History()
 
     def start(
         self, title: str, rows: list[Row], work: Callable[[Job], Awaitable[None]], progress: Progress | None
     ) -> Job:
         """Run `work` in the background; it gives every row its answer."""
         job = Job(secrets.token_urlsafe(16), title, rows, progress=progress)
+        for row in rows:
+            row.holders = self._holders
+        self._under_way[id(job)] = job
         self._tasks.start_soon(self._run, job, work)
         return job
 
@@ -166,109 +213,69 @@ class Jobs:
         try:
             await work(job)
         finally:
+            del self._under_way[id(job)]
             job.ended = time.monotonic()
             job.done.set()
+            self._remember(job)
+
+    def _remember(self, job: Job) -> None:
+        answers = [row.answer for row in job.rows if row.answer is not None]
+        self.history.add(
+            job.job_id if job.given_out else "",
+            job.title,
+            job.rows[0].partial,
+            devices=[row.device.name for row in job.rows],
+            state=job.state,
+            answers=answers,
+            started=job.began,
+            seconds=job.seconds,
+        )
+        if job.given_out:
+            job.size = sum(len(repr(answer)) for answer in answers)
+            self._trim()
+
+    def _trim(self) -> None:
+        ended = [job for job in self._given_out.values() if job.done.is_set()]
+        size = sum(job.size for job in ended)
+        for number, job in enumerate(ended[:-1]):  # the last one is what somebody asks for next
+            if len(ended) - number <= _KEPT and size <= _KEPT_SIZE and time.monotonic() - job.ended <= _KEPT_FOR:
+                break
+            size -= job.size
+            del self._given_out[job.job_id]
 
     def give_out(self, job: Job) -> None:
         """From now on the job is known by its id, and outlives its call."""
         job.given_out = True
-        self._jobs[job.job_id] = job
-        for old in [key for key, item in self._jobs.items() if item.done.is_set()][:-_KEPT]:
-            del self._jobs[old]
-
-    async def act(
-        self, action: str, job_id: str = "", cursor: int = 0, text: str = "", wait: float = 25.0
-    ) -> dict[str, Any]:
-        """What the `job` tool does. InputError for an unknown action or id, PolicyError for input not allowed."""
-        if action in ("list", "history"):
-            return self._listing(ended=action == "history")
-        if action not in _ACTIONS:
-            raise InputError(f"no action {action!r}; {did_you_mean(action, _ACTIONS)}")
-        job = self._find(job_id)
-        if action == "cancel":
-            job.cancel()
-            await job.settled(5.0)
-        elif action == "input":
-            self._input(job, text)
-            await job.settled(2.0)
-        elif action == "wait":
-            await job.settled(wait)
-        return self._report(job, cursor)
-
-    def _find(self, job_id: str) -> Job:
-        job = self._jobs.get(job_id)
-        if job is None or (job.ended and time.monotonic() - job.ended > _KEPT_FOR):
-            raise InputError(
-                f"there is no job {job_id[:60]!r}, or it ended more than an hour ago",
-                hint="job(action='list') shows what runs, job(action='history') what has ended.",
-            )
-        return job
-
-    def _listing(self, *, ended: bool) -> dict[str, Any]:
-        jobs = [job for job in self._jobs.values() if job.done.is_set() == ended]
-        now = time.monotonic()
-        rows = [
-            [job.job_id, job.title, job.state, len(job.rows), round((job.ended or now) - job.started, 1)]
-            for job in reversed(jobs[-50:])
-        ]
-        return {"columns": ["job_id", "command", "state", "rows", "seconds"], "rows": rows, "next": ""}
-
-    def _report(self, job: Job, cursor: int) -> dict[str, Any]:
+        self._given_out[job.job_id] = job
         job.collect()
-        new = job.pieces[cursor:]
-        waiting = [
-            {**row.head(), "waiting_for": row.turn.waiting, "question": row.question}
-            for row in job.rows
-            if row.state == "waiting"
+
+    def find(self, job_id: str) -> Job | None:
+        """A job that was given out and can still be read."""
+        job = self._given_out.get(job_id)
+        return None if job is None or (job.ended and time.monotonic() - job.ended > _KEPT_FOR) else job
+
+    def open(self) -> list[Job]:
+        """Those that were given out and have not ended, the newest first."""
+        return [job for job in reversed(self._given_out.values()) if not job.done.is_set()]
+
+    def _holders(self, row: Row) -> str:
+        """Who has the sessions that this row waits for."""
+        name = row.device.name
+        held = [
+            f"{other.partial.line(other.command)[:80]!r} ({_of(job)}, {other.turn.waiting or other.state})"
+            for job in self._under_way.values()
+            for other in job.rows
+            if other.device.name == name and other is not row and other.state in ("running", "waiting")
         ]
-        report: dict[str, Any] = {
-            "job_id": job.job_id,
-            "command": job.title,
-            "state": job.state,
-            "requested": len(job.rows),
-            "done": sum(row.answer is not None for row in job.rows),
-            "seconds": round((job.ended or time.monotonic()) - job.started, 3),
-            "text": [piece for piece in new if "text" in piece],
-            "rows": [piece["row"] for piece in new if "row" in piece],
-            "waiting": waiting,
-            "cursor": len(job.pieces),
-            "next": "",
-        }
-        if not job.done.is_set():
-            call = f"job(action='{{}}', job_id='{job.job_id}', cursor={len(job.pieces)})"
-            report["next"] = (
-                "The device asks: " + call.format("input") + " with a pager key as text (space, enter, q), or cancel."
-                if waiting
-                else call.format("wait") + " for more."
-            )
-        return report
-
-    def _input(self, job: Job, text: str) -> None:
-        waiting = [row for row in job.rows if row.state == "waiting"]
-        if not waiting:
-            raise InputError(
-                "nothing of this job waits for input", hint="Input is taken only while the state is waiting."
-            )
-        keys = [_pager_key(row, text) for row in waiting]  # all of them are asked for a key, or none is sent
-        for row, key in zip(waiting, keys, strict=True):
-            row.turn.send(key)
-
-
-def _pager_key(row: Row, text: str) -> str:
-    """In this read-only toolset a page prompt may be answered, and nothing else."""
-    if row.turn.waiting != "pager":
-        raise PolicyError(
-            f"the device asks for something else than a page ({row.turn.waiting}); answering that is not reading",
-            device=row.device.name,
-            line=row.question.strip(),
-            hint="job(action='cancel') interrupts the command.",
+        by = ", ".join(held[:_HELD_BY]) or "a kept session or a terminal (session(action='list'))"
+        return (
+            f"not sent yet: the session that it needs is in use (max_sessions {row.device.max_sessions}), by {by}; "
+            "it is sent when one is free"
         )
-    keys = {"": "\n", "\n": "\n", "enter": "\n", " ": row.profile.pager.next, "space": row.profile.pager.next}
-    keys |= {"q": row.profile.pager.quit, "quit": row.profile.pager.quit}
-    key = keys.get(text if text in keys else text.strip().lower())
-    if key is None:
-        raise InputError(f"{text[:20]!r} is not a pager key", device=row.device.name, hint="One of: space, enter, q.")
-    return key
+
+
+def _of(job: Job) -> str:
+    return f"job {job.job_id}" if job.given_out else "another call"
 
 
 def not_sent(row: Row) -> NetsshError:

@@ -27,11 +27,18 @@ class Lease:
     lost: tuple[str, ...] = ()
 
 
-async def waited(acquire: Callable[[], Awaitable[object]], device: Device, turn: Turn) -> None:
-    """Acquire, or raise CommandInterrupted as soon as the turn is cancelled (which the event loop's thread does)."""
-    with anyio.CancelScope() as scope:
-        turn.bind(scope.cancel)
-        await acquire()
+async def waited(acquire: Callable[[], Awaitable[object]], device: Device, turn: Turn, *, queued: bool = False) -> None:
+    """Acquire, or raise CommandInterrupted as soon as the turn is cancelled (which the event loop's thread does).
+
+    `queued`: it is a session that others use, so the command stands in a queue meanwhile.
+    """
+    turn.queued = queued
+    try:
+        with anyio.CancelScope() as scope:
+            turn.bind(scope.cancel)
+            await acquire()
+    finally:
+        turn.queued = False
     turn.unbind()
     if scope.cancelled_caught:
         raise not_sent(device.name, "the command")

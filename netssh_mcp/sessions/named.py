@@ -89,7 +89,7 @@ class NamedSessions:
         """The session called `name`, held alone until the block ends; opened on first use and after it was lost."""
         kept = self._named(hops, profile, name)
         asked = time.monotonic()
-        await waited(kept.room.acquire, hops[-1], turn)
+        await waited(kept.room.acquire, hops[-1], turn, queued=True)
         try:
             if kept.closed:
                 raise _closed(kept)

@@ -146,7 +146,7 @@ class Pool:
         if len(slot.held) >= hops[-1].max_sessions:
             raise _all_held(slot)
         asked = time.monotonic()
-        await waited(slot.room.acquire, hops[-1], turn)
+        await waited(slot.room.acquire, hops[-1], turn, queued=True)
         try:
             queued = time.monotonic() - asked
             session = None if fresh else self._idle(slot)
@@ -173,6 +173,17 @@ class Pool:
                 slot.retire()  # its sessions are another host's, or another user's
             slot = self._slots[name] = _Slot(hops, anyio.Semaphore(hops[-1].max_sessions, fast_acquire=True))
         return slot
+
+    def forget(self, name: str) -> int:
+        """Use none of a device's sessions again: idle ones close now, busy ones behind their command.
+
+        How many are still open: busy ones, and those that somebody keeps.
+        """
+        slot = self._slots.pop(name, None)
+        if slot is not None:
+            slot.retire()
+        kept = sum(1 for kept in self.named.rows() if kept.device.name == name)
+        return kept + (len(slot.busy) + len(slot.held) if slot is not None else 0)
 
     def _idle(self, slot: _Slot) -> Session | None:
         while slot.idle:
@@ -217,7 +228,7 @@ class Pool:
         slot.held.append(held)  # from here on nobody waits for what will not come back
         async with AsyncExitStack() as undo:
             undo.callback(slot.held.remove, held)
-            await waited(slot.room.acquire, device, turn)
+            await waited(slot.room.acquire, device, turn, queued=True)
             undo.callback(slot.room.release)
             held.session = await self._login(slot, profile, turn)
             undo.pop_all()

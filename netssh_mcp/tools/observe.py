@@ -9,7 +9,7 @@ from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
-from netssh_mcp.model import Parse
+from netssh_mcp.model import JobAction, Parse
 from netssh_mcp.tools import render, schemas
 from netssh_mcp.tools.answers import answer, answers
 from netssh_mcp.tools.strict import StrictTool, Strings, strict
@@ -159,26 +159,28 @@ async def job(
     ctx: Ctx,
     *,
     action: Annotated[
-        Literal["list", "get", "wait", "cancel", "input", "history"],
+        JobAction,
         Field(
-            description="list: open jobs; get: state and text since `cursor`; wait: the same, up to 25 s for the end; "
-            "cancel: interrupt the command on the device; input: send `text`; history: ended jobs."
+            description="get: state and text since `cursor`; wait: up to 25 s for the end; input: type `text`; "
+            "interrupt: Ctrl-C, the job stays; signal: `text` is TERM, HUP ... (Linux); cancel: stop it; list: open "
+            "jobs; history: the last 500 commands."
         ),
     ],
-    job_id: Annotated[str, Field(description="The id that a result gave; not for list and history.")] = "",
-    cursor: Annotated[Count, Field(description="Continue after what was read; the last answer gave it.")] = 0,
+    job_id: Annotated[str, Field(description="The id that a result gave.")] = "",
+    cursor: Annotated[Count, Field(description="Where the last answer ended.")] = 0,
     text: Annotated[
-        str, Field(description="For input: the pager key that the device asks for: space, enter or q.")
+        str, Field(description="Enter follows, unless a key is named (<ctrl-d>). In `show`: space, enter or q.")
     ] = "",
+    device: Annotated[str, Field(description="Which one, where devices ask different things.")] = "",
 ) -> CallToolResult:
     """Follow, answer or stop a command that goes on in the background.
 
-    A job keeps its device's session until it ends; its id is valid for a limited time after that.
+    A job keeps its device's session until it ends, and can be read for an hour after that.
     """
     jobs = app(ctx).jobs
 
     async def work(_progress: Progress) -> dict[str, Any]:
-        result: dict[str, Any] = await jobs.act(action, job_id, cursor, text)
+        result: dict[str, Any] = await jobs.act(action, job_id, cursor, text, device)
         return result
 
     result = await alive(ctx.report_progress, work)

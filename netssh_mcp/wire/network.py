@@ -153,7 +153,9 @@ class NetworkConnection:
             if waiting:
                 hint = "Nothing was answered. Run it again, and answer its question with job(action='input')."
         elif waiting:
-            after = "Ctrl-C was not answered, nothing else was typed at the question, and the session was closed"
+            after = (
+                "Ctrl-C was not answered, nothing else was typed, and the session was closed; the command may still run"
+            )
             hint = "Check the device before repeating it: closing a session usually counts as no."
         else:
             after = "the interrupt was not answered and the session was closed; the command may still be running"

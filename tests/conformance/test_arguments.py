@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from mcp.types import CallToolResult, TextContent
 
+from netssh_mcp.model import JobAction
 from tests.conformance import fake_app
 from tests.conformance.fake_app import FakeApp
 
@@ -42,7 +43,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("list_devices", {"view": "device"}, "(did you mean 'devices'?)"),
     ("read_output", {"output_id": ""}, "'output_id' is empty"),
     ("read_output", {"output_id": "a", "offset": "b"}, "'offset' should be a valid integer"),
-    ("job", {"action": "stop"}, "'action' is one of list, get, wait, cancel, input, history, not 'stop'"),
+    ("job", {"action": "stop"}, f"'action' is one of {', '.join(get_args(JobAction))}, not 'stop'"),
 ]
 
 
@@ -81,7 +82,7 @@ async def test_a_list_may_come_as_a_list_as_json_or_as_its_only_element(mode: st
 async def test_free_text_reaches_the_service_as_it_was_written(mode: str, free: str) -> None:
     fake = FakeApp()
     await call(mode, "job", fake, action="input", job_id="j", text=free)
-    assert fake.asked["act"] == ("input", "j", 0, free)
+    assert fake.asked["act"] == ("input", "j", 0, free, "")
     await call(mode, "read_output", fake, output_id=free, grep=free, query=free)
     assert fake.asked == {"output_id": free, "offset": 0, "limit": 0, "grep": free, "context": 0, "query": free}
     await call(mode, "list_devices", fake, targets=free)

@@ -21,7 +21,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "list_devices": {"targets": "", "view": "devices", "command": ""},
     "show": {"targets": ..., "commands": ..., "parse": "auto", "query": "", "fields": [], "timeout": 60, "wait": 25},
     "read_output": {"output_id": ..., "offset": 0, "limit": 0, "grep": "", "context": 0, "query": ""},
-    "job": {"action": ..., "job_id": "", "cursor": 0, "text": ""},
+    "job": {"action": ..., "job_id": "", "cursor": 0, "text": "", "device": ""},
 }
 OPERATE: dict[str, dict[str, Any]] = {
     "run": {

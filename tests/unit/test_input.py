@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import anyio
 import pytest
 
 from netssh_mcp.errors import CommandInterrupted, CommandTimeout, InputError, PolicyError
+from netssh_mcp.guard.audit import Audit
 from netssh_mcp.guard.redaction import Redactor
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profiles
 from netssh_mcp.knowledge.vault import Vault
+from netssh_mcp.services.job_actions import JobActions
 from netssh_mcp.services.jobs import Job, Jobs, Row
 from netssh_mcp.wire import network
 from netssh_mcp.wire.framing import Prompt
@@ -140,17 +143,18 @@ def test_one_key_at_a_time_is_left_to_be_typed() -> None:
 
 
 @pytest.mark.parametrize(("second", "text"), [("confirm", "enter"), ("pager", "reload")])
-def test_no_row_gets_a_key_when_one_of_them_may_not_have_it(second: str, text: str) -> None:
+def test_no_row_gets_a_key_when_one_of_them_may_not_have_it(second: str, text: str, tmp_path: Path) -> None:
     async def work() -> None:
         async with anyio.create_task_group() as tasks:
             jobs = Jobs(tasks)
+            actions = JobActions(jobs, Audit(tmp_path / "audit.jsonl"), Vault())
             rows = [Row(R1, IOS, "show x", Redactor(Vault()), running=True) for _ in range(2)]
             rows[0].turn.ask("pager", "--More--")
             rows[1].turn.ask(second, "?")  # type: ignore[arg-type]
             job = Job("some-job", "show x", rows)
             jobs.give_out(job)
             with pytest.raises((PolicyError, InputError)):
-                await jobs.act("input", "some-job", text=text)
+                await actions.act("input", "some-job", text=text)
             assert [row.state for row in rows] == ["waiting", "waiting"]
             assert [row.turn.take_input() for row in rows] == ["", ""]
 
