@@ -1,0 +1,217 @@
+"""`run` on a real sshd with real sudo, and on real FRRouting: streams, statuses, jobs, side by side, config mode."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+# ruff: noqa: S108, S604 - `shell` is the tool's argument, and the paths are on the lab's host
+from netssh_mcp.services.app import App, open_app
+from tests.devices.house import audit_records, settings
+from tests.lab.reallab import RealLab
+
+pytestmark = [pytest.mark.real, pytest.mark.anyio]
+
+EVERYTHING = "  - classes: [read, diagnose, secret-read, change, config, shell]"
+EIGHT = [f"h{number}" for number in range(1, 9)]
+
+
+@asynccontextmanager
+async def ready(lab: RealLab, folder: Path, rules: str = EVERYTHING, hosts: dict[str, Any] | None = None) -> Any:
+    """The services on the lab, `linux1` as the user who types a password to sudo; `hosts` are more of them."""
+    written = lab.inventory()
+    ops = {
+        "username": lab.ops.name,
+        "password": f"file:{lab.ops.password_file}",
+        "sudo": f"file:{lab.ops.password_file}",
+        "key_file": [],
+        "agent": False,
+    }
+    linux = written["hosts"]["linux1"] | ops
+    written["hosts"]["linux1"] = linux
+    for name, keys in (hosts or {}).items():
+        written["hosts"][name] = linux | keys
+    inventory = folder / "inventory.yaml"
+    inventory.write_text(json.dumps(written))
+    inventory.chmod(0o600)
+    policy = folder / "policy.yaml"
+    policy.write_text(f"version: 1\nrules:\n{rules}\n")
+    policy.chmod(0o600)
+    async with open_app(settings(folder, inventory, policy=str(policy))) as app:
+        with anyio.fail_after(90):
+            yield app
+
+
+@pytest.fixture
+async def app(real_lab: RealLab, tmp_path: Path) -> AsyncIterator[App]:
+    async with ready(real_lab, tmp_path) as opened:
+        yield opened
+
+
+async def only(app: App, command: str, **more: Any) -> dict[str, Any]:
+    """The one row of this command on the Linux host."""
+    (row,) = (await app.runs.run("linux1", [command], **more))["rows"]
+    return dict(row)
+
+
+async def test_streams_status_and_signal_are_kept_apart(app: App) -> None:
+    row = await only(app, "echo out; echo err >&2; exit 3", shell=True)
+    assert (row["ok"], row["output"], row["stderr"], row["exit_status"]) == (False, "out\n", "err\n", 3)
+    assert (row["error"]["kind"], row["error"]["effect"]) == ("exit", "possible")
+    row = await only(app, "kill -TERM $$", shell=True)
+    assert (row["ok"], row["signal"], row["error"]["kind"]) == (False, "TERM", "exit")
+    row = await only(app, "hostname")
+    assert (row["ok"], row["exit_status"], row["parsed_by"], row["framing"]) == (True, 0, "raw", "proven")
+    assert "signal" not in row
+    assert "stderr" not in row
+
+
+async def test_the_first_failure_stops_the_rest_unless_it_shall_go_on(app: App) -> None:
+    commands = ["echo one", "ls /nonexistent-netssh", "echo three"]
+    result = await app.runs.run("linux1", commands)
+    assert [row.get("error", {}).get("kind", "ok") for row in result["rows"]] == ["ok", "exit", "skipped"]
+    assert result["rows"][2]["error"]["effect"] == "none"
+    assert (result["requested"], result["ok"], result["failed"]) == (3, 1, 2)
+    result = await app.runs.run("linux1", commands, stop_on_error=False)
+    assert [row["ok"] for row in result["rows"]] == [True, False, True]
+
+
+async def test_each_command_is_by_itself_with_its_directory_and_variables(app: App) -> None:
+    result = await app.runs.run("linux1", ["cd /usr", "pwd"], shell=True)
+    assert result["rows"][1]["output"].strip() != "/usr", "nothing is kept without a session"
+    row = await only(app, 'pwd; echo "$NETSSH_A $LANG"', shell=True, cwd="/usr/bin", env={"NETSSH_A": "a b;c"})
+    assert row["output"].splitlines()[0] == "/usr/bin"
+    assert row["output"].splitlines()[1].startswith("a b;c")
+
+
+async def test_sudo_runs_as_root_or_another_and_its_password_is_nowhere(
+    app: App, real_lab: RealLab, tmp_path: Path
+) -> None:
+    assert (await only(app, "id -u", sudo=True))["output"] == "0\n"
+    assert (await only(app, "id -un", sudo=True, sudo_user="nobody"))["output"] == "nobody\n"
+    row = await only(app, "ls /nonexistent-netssh", sudo=True)
+    assert row["exit_status"] == 2, "the command's own, not sudo's"
+    row = await only(app, "printf 'Failed password for root\\nPassword: '", shell=True, sudo=True)
+    assert real_lab.ops.password not in json.dumps(row)
+    written = (tmp_path / "audit.jsonl").read_text()
+    assert real_lab.ops.password not in written
+    assert [record["sudo"] for record in audit_records(tmp_path) if "sudo" in record] == [
+        *("root", "nobody", "root", "root")
+    ]
+
+
+async def test_what_the_policy_does_not_allow_reaches_no_host(real_lab: RealLab, tmp_path: Path) -> None:
+    rules = "  - {classes: [read], allow: [touch /tmp/netssh-run], deny: [cat /etc/shadow]}"
+    async with ready(real_lab, tmp_path, rules) as app:
+        for command, more in (
+            ("uptime", {"sudo": True}),
+            ("uptime", {"env": {"LD_PRELOAD": "/tmp/x.so"}}),
+            ("uptime", {"env": {"A": "b"}}),
+            ("touch /tmp/netssh-run", {"cwd": "/tmp"}),
+            ("uptime | wc", {"shell": True}),
+            ("reboot", {}),
+        ):
+            row = await only(app, command, **more)
+            assert row["error"]["kind"] == "denied", (command, more)
+            assert row["error"]["effect"] == "none"
+        assert (await only(app, "uptime", env={"LC_ALL": "C"}, cwd="/usr"))["ok"]
+    decided = [record["verdict"] for record in audit_records(tmp_path) if record["kind"] == "decision"]
+    assert decided == ["deny"] * 6 + ["allow"]
+
+
+async def test_a_relative_path_is_refused_as_the_path_that_it_is(real_lab: RealLab, tmp_path: Path) -> None:
+    rules = "  - {classes: [read, change], deny: [cat /etc/shadow]}"
+    async with ready(real_lab, tmp_path, rules) as app:
+        for word, cwd in (("shadow", "/etc"), ("../etc/shadow", "/usr"), ("./shadow", "/etc/")):
+            row = await only(app, f"cat {word}", cwd=cwd)
+            assert row["error"]["kind"] == "denied", (word, cwd)
+            assert "denies 'cat /etc/shadow'" in row["error"]["message"]
+
+
+async def test_a_known_secret_is_no_variable(app: App, real_lab: RealLab) -> None:
+    for _ in range(2):  # before the login has used it, and after
+        row = await only(app, "hostname", env={"NETSSH_X": real_lab.ops.password})
+        assert row["error"]["kind"] == "input"
+        assert "the value of NETSSH_X in `env` is a secret" in row["error"]["message"]
+        assert real_lab.ops.password not in json.dumps(row)
+
+
+async def test_wait_0_is_a_job_at_once_and_a_cancel_stops_it_there(app: App) -> None:
+    result = await app.runs.run("linux1", ["sleep 600.25", "echo never"], wait=0)
+    assert result["job_id"]
+    while (await app.jobs.act("get", result["job_id"]))["state"] != "running":
+        await anyio.lowlevel.checkpoint()
+    assert (await only(app, "hostname"))["ok"], "the host answers others meanwhile"
+    job = await app.jobs.act("cancel", result["job_id"])
+    assert job["state"] == "cancelled"
+    assert [row["error"]["kind"] for row in job["rows"]] == ["interrupted", "interrupted"]
+    assert (await only(app, "pgrep -f '[s]leep 600.25' || echo gone", shell=True))["output"] == "gone\n"
+
+
+async def test_a_timeout_stops_the_command_and_keeps_its_text(app: App) -> None:
+    row = await only(app, "echo before; sleep 600.5", shell=True, timeout=1)
+    assert (row["error"]["kind"], row["error"]["effect"]) == ("timeout", "possible")
+    assert row["output"] == "before\n"
+    assert row["partial"]
+    assert (await only(app, "pgrep -f '[s]leep 600.5' || echo gone", shell=True))["output"] == "gone\n"
+
+
+async def test_eight_hosts_sleep_at_the_same_time_and_another_answers_meanwhile(
+    real_lab: RealLab, tmp_path: Path
+) -> None:
+    hosts = {name: {} for name in EIGHT}
+    async with ready(real_lab, tmp_path, hosts=hosts) as app:
+        asked = ",".join(EIGHT)
+        assert (await app.runs.run(asked, ["hostname"]))["ok"] == 8
+        slow = await app.runs.run(asked, ["date +%s.%N; sleep 2; date +%s.%N"], shell=True, wait=0)
+        begun = await only(app, "date +%s.%N")
+        job = await app.jobs.act("wait", slow["job_id"], wait=60)
+        assert [row["ok"] for row in job["rows"]] == [True] * 8
+        spans = [tuple(map(float, row["output"].split())) for row in job["rows"]]
+        assert max(start for start, _ in spans) < min(end for _, end in spans), "all of them at once"
+        assert float(begun["output"]) < min(end for _, end in spans), "nobody waited for those who slept"
+
+
+async def test_long_outputs_on_both_streams_are_whole(app: App) -> None:
+    row = await only(
+        app, "head -c 5000000 /dev/zero | tr '\\0' x; head -c 3000000 /dev/zero | tr '\\0' y >&2", shell=True
+    )
+    assert row["ok"]
+    assert row["truncated"]
+    assert row["stderr_truncated"]
+    whole = app.outputs.read(row["output_id"], offset=0, limit=1)
+    other = app.outputs.read(row["stderr_id"], offset=0, limit=1)
+    assert (whole["total"] > 0, other["total"] > 0) == (True, True)
+
+
+async def test_frr_is_configured_in_one_call_and_the_change_is_taken_back(real_lab: RealLab, tmp_path: Path) -> None:
+    async with ready(real_lab, tmp_path) as app:
+        before = real_lab.vtysh("r3", "show running-config")
+        lines = ["configure terminal", "interface eth1", "description netssh-run-test", "end"]
+        description = next(
+            (line.strip() for line in _block(before, "interface eth1") if "description" in line), "no description"
+        )
+        try:
+            result = await app.runs.run("r3", [*lines, "show running-config"])
+            assert [row["ok"] for row in result["rows"]] == [True] * 5, result["rows"]
+            assert "description netssh-run-test" in result["rows"][-1]["output"]
+            assert all("note" not in row for row in result["rows"])
+        finally:
+            back = await app.runs.run("r3", [*lines[:2], description, "end"])
+        assert back["ok"] == 4
+        assert real_lab.vtysh("r3", "show running-config") == before
+        left = await app.runs.run("r3", ["configure terminal", "interface nonsense; x", "end"])
+        assert [row.get("error", {}).get("kind", "ok") for row in left["rows"]] == ["ok", "denied", "skipped"]
+        assert "left in config mode" in left["rows"][1]["note"]
+
+
+def _block(config: str, first: str) -> list[str]:
+    lines = config.splitlines()
+    start = lines.index(first) + 1
+    return lines[start : start + lines[start:].index("exit")]
