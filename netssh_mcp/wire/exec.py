@@ -80,7 +80,7 @@ class Execution:
         self._last_is_err = False
         self._looked_at = 0  # bytes that had come when the last line was looked at
         self._asked = False  # it stands at a question
-        self._answered_at = self._ended_at = 0.0
+        self._answered_at = self._ended_at = self._started = 0.0
         self._events: list[str] = []
         self._over = False
 
@@ -107,7 +107,7 @@ class Execution:
         turn.bind(reader.wake.set)
         turn.partial = self._partial
         turn.forget_input()
-        started = time.monotonic()
+        self._started = started = time.monotonic()
         try:
             self._send()
             self._until_ended(deadline, turn)
@@ -142,7 +142,10 @@ class Execution:
             now = time.monotonic()
             if now >= deadline:
                 raise self._given_up(CommandTimeout, "the command did not end in time")
-            self._reader.wait(min(deadline - now, self._converse(turn), self._lingering(now)))
+            if not self._head.pid and now - self._started > self._shared.device.connect_timeout:
+                raise self._no_shell()
+            unheard = 60.0 if self._head.pid else self._shared.device.connect_timeout
+            self._reader.wait(min(deadline - now, self._converse(turn), self._lingering(now), unheard))
 
     def _has_ended(self) -> bool:
         """Before the last reads: what came before the end is there by then. SessionLost when it was no end."""

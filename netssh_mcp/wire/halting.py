@@ -99,6 +99,8 @@ class Halting:
     def stop(self, ended: Callable[[float], bool]) -> Halt:
         """TERM, then KILL. `ended` waits until a time at most for the command's own channel, and says if it is over."""
         first = self._look()
+        if self._pid not in first and not ended(0.0):
+            return self._stop_unseen(ended)
         ours, apart = self._ours(first), self._apart(first)
         self.signal("TERM")
         ended(min(time.monotonic() + _GRACE, self._until - 0.5))
@@ -114,6 +116,17 @@ class Halting:
                 ended(min(time.monotonic() + 0.05, self._until))
         alive = self._look() if apart else {}
         return Halt(True, tuple(sorted(left)), tuple(sorted(pid for pid in apart if pid in alive and alive[pid].alive)))
+
+    def _stop_unseen(self, ended: Callable[[float], bool]) -> Halt:
+        """Where /proc does not show it (hidepid, no /proc): proven when its streams have ended with it."""
+        for name in ("TERM", "KILL"):
+            if self._sudo is None:
+                self._ask(f"kill -s {name} -- -{self._pid} 2>/dev/null")
+            else:
+                self._kill(name, [-self._pid])
+            if ended(min(time.monotonic() + _GRACE, self._until)):
+                return Halt(True)
+        return Halt(False)
 
     def _still(self, ours: set[int], apart: set[int]) -> set[int]:
         """What lives of it, with what it has started since."""
@@ -138,7 +151,7 @@ class Halting:
         assert self._sudo is not None
         dialogue = SudoPrompt(self._device) if self._sudo.password is not None else None
         as_user = f" -u {quoted(self._sudo.user)}" if self._sudo.user else ""
-        kill = shlex.quote(f"kill -s {name} {' '.join(map(str, sorted(targets)))}")
+        kill = shlex.quote(f"kill -s {name} -- {' '.join(map(str, sorted(targets)))}")
         asks = f"SUDO_PROMPT={dialogue.prompt} sudo -k -S" if dialogue else "sudo -k -n </dev/null"
         try:
             return b"yes" in self._ask(f"{asks}{as_user} -- /bin/sh -c {kill} && echo yes", dialogue)

@@ -25,6 +25,7 @@ from netssh_mcp.errors import (
     InputError,
     NetsshError,
     OutputTooLarge,
+    PromptNotFound,
     SessionLost,
 )
 from netssh_mcp.guard import actions, policy
@@ -36,6 +37,7 @@ from netssh_mcp.knowledge.secrets import Secret
 from netssh_mcp.model import CLASSES, Reply
 from netssh_mcp.sessions.executions import execute
 from netssh_mcp.sessions.pool import Pool
+from netssh_mcp.wire import halting
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.opener import Opener
 from netssh_mcp.wire.order import Answer, Order
@@ -122,19 +124,16 @@ async def make(real_lab: RealLab, tmp_path: Path) -> AsyncIterator[Callable[...,
     with no_threads_left():
         async with closing(Pool(Opener(HostKeys("tofu", (), tmp_path / "known_hosts")), byte_limit=64 << 20)) as pool:
 
-            async def of(user: User) -> Host:
-                written = real_lab.inventory()
-                written["hosts"]["linux1"] |= {
-                    "username": user.name,
-                    "password": f"file:{user.password_file}",
-                    "key_file": [],
-                    "agent": False,
-                }
+            async def of(user: User | None, *, written: Any = None, node: str = "linux1") -> Host:
+                written = written or real_lab.inventory()
+                if user is not None:
+                    more = {"username": user.name, "password": f"file:{user.password_file}"}
+                    written["hosts"]["linux1"] |= {**more, "key_file": [], "agent": False}
                 path = tmp_path / "inventory.yaml"
                 path.write_text(json.dumps(written))
                 path.chmod(0o600)
-                device = InventorySource([path], PROFILES.platforms()).current().device("linux1")
-                return Host(await pool.share((device,), Turn()), pool, user)
+                device = InventorySource([path], PROFILES.platforms()).current().device(node)
+                return Host(await pool.share((device,), Turn()), pool, user or real_lab.admin)
 
             yield of
 
@@ -504,6 +503,32 @@ async def test_what_runs_under_sudo_is_stopped_through_sudo(user: str, sudoer: H
         turn.cancel()
     assert "it was stopped" in str(ends[0])
     assert not [each for each in words if processes(each)]
+
+
+@pytest.mark.parametrize("as_root", [False, True])
+async def test_where_processes_are_not_shown_the_end_of_the_streams_proves_the_stop(
+    as_root: bool, ops: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(halting, "_LOOK", ":")
+    words = some_sleep()
+    more: dict[str, Any] = {"sudo": True, "password": ops.password} if as_root else {}
+    error = await ops.failing(CommandTimeout, f"trap '' TERM; {words}; :", timeout=1.0, **more)
+    assert "it was stopped" in str(error)
+    assert not processes(words)
+    text = f"setsid sh -c 'trap \"\" TERM; {words}; :' & wait"
+    error = await ops.failing(CommandTimeout, text, timeout=1.0, **more)
+    try:
+        assert "stopping it was not confirmed: it may still run, pid " in str(error)
+    finally:
+        kill(processes(words))
+
+
+async def test_where_no_shell_answers_that_is_said(make: Callable[..., Any], real_lab: RealLab, tmp_path: Path) -> None:
+    written = real_lab.inventory()
+    written["hosts"]["r1"] |= {"connect_timeout": 2.0}  # whose users are in vtysh, whatever they ask for
+    host: Host = await make(None, written=written, node="r1")
+    error = await host.failing(PromptNotFound, "echo hi")
+    assert "no POSIX shell" in str(error)
 
 
 async def test_a_link_that_breaks_is_said_with_the_pid_and_the_text_so_far(ops: Host, real_lab: RealLab) -> None:
