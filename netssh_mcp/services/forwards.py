@@ -94,7 +94,7 @@ class Forwards:
         return sum(each.alive and each.device == device for each in self._forwards.values())
 
     def rows(self, device: str = "") -> list[dict[str, Any]]:
-        """One per forward, those that ended in the last ten minutes included; keys are COLUMNS."""
+        """One per forward, those that ended by themselves in the last ten minutes included; keys are COLUMNS."""
         self._forget()
         return [_row(each) for each in self._forwards.values() if device in ("", each.device)]
 
@@ -102,6 +102,8 @@ class Forwards:
         """End all forwards, or all of one device. How many were open."""
         found = [each for each in self._forwards.values() if each.alive and device in ("", each.device)]
         await floor.closed(found, reason)
+        for each in found:
+            self._forwards.pop(each.plan.name, None)
         return len(found)
 
     async def aclose(self) -> None:
@@ -234,6 +236,7 @@ class Forwards:
                 hint=f"{did_you_mean(forward_id, names)} Open: {', '.join(names) or 'none'}.",
             )
         await floor.closed([forward], "closed")
+        self._forwards.pop(forward_id, None)  # who closes it has its figures here
         return {"action": "close", **_row(forward)}
 
     def _ended(self, forward: Forward) -> None:
