@@ -315,7 +315,7 @@ def _row(forward: Forward) -> dict[str, Any]:
         "bytes_sent": counters.sent,
         "bytes_received": counters.received,
         "last_error": counters.last_error,
-        "reason": "" if alive else forward.reason or "the connection to the host was lost",
+        "reason": forward.why,
     }
 
 

@@ -85,6 +85,11 @@ class Forward:
         return not self.reason and not self._stop and self._transport.is_active()
 
     @property
+    def why(self) -> str:
+        """Why it has ended, or is ending at this moment; "" when it is open."""
+        return "" if self.alive else self.reason or self._stop or LOST
+
+    @property
     def expires_at(self) -> float:
         """Monotonic."""
         return self.opened_at + self.plan.lifetime
