@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -83,7 +84,7 @@ class Hosts:
         try:
             desk.inventory.read(new)
         except InputError as error:
-            text = error.message.replace(f"{new}:", "").replace(str(new), "the file of added hosts")
+            text = re.sub(rf"{re.escape(str(new))}(?::[0-9]+: )?", "", error.message)
             kind = PolicyError if any(word in text for word in _FORBIDDEN) else InputError
             raise kind(
                 f"nothing was changed: {text}", hint=f"Keys: {', '.join(KEYS)}. docs/inventory.md says what each takes."
