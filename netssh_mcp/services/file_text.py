@@ -73,7 +73,7 @@ def checked_encoding(name: str) -> str:
     """Its usual name. InputError for one that Python does not know, or that is for something else than text."""
     try:
         found = codecs.lookup(name).name
-        b"".decode(found)
+        "a".encode(found)
     except (LookupError, ValueError) as error:
         raise InputError(
             f"there is no text encoding {name[:40]!r}", hint="utf-8, latin-1, cp1252, utf-16 and the like."
@@ -95,7 +95,10 @@ def decoded(
     if b"\0" in part and not wide:
         return Text(None, len(part))
     decoder = codecs.getincrementaldecoder(encoding)("replace")
-    text = decoder.decode(part, final=not more)
+    try:
+        text = decoder.decode(part, final=not more)
+    except UnicodeError as error:  # UTF-16 without a mark, where that is needed
+        raise FileRefused(f"the file is no {encoding}", device=device, hint="Read it as utf-8.") from error
     part = part[: len(part) - len(decoder.getstate()[0])] if more else part
     unknown = text.count("\ufffd") - part.count("\ufffd".encode())
     if unknown > max(8, len(text) // 10):
@@ -118,7 +121,7 @@ def _nothing_hidden(data: bytes, redactor: Redactor, profile: Profile, device: s
     """ASCII that is read as UTF-16 or EBCDIC looks like something else, can be turned back, and is not redacted."""
     if redactor.redact(data.decode("latin-1"), profile).count:
         raise FileRefused(
-            "read in this encoding, the file's secrets would not be hidden", device=device, hint="Read it as utf-8."
+            "in this encoding the file would show what has to stay hidden", device=device, hint="Read it as utf-8."
         )
 
 

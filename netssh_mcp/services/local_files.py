@@ -118,14 +118,14 @@ class LocalSource:
                 descriptor = os.open(path.parts[-1], flags, dir_fd=folder)
             except OSError as error:
                 raise _refused(error, path) from error
-        self._file = os.fdopen(descriptor, "rb", buffering=0)
         try:
             facts = os.fstat(descriptor)
             _only_regular(facts, path)
             roots.not_ours(facts, path)
         except InputError:
-            self._file.close()
+            os.close(descriptor)
             raise
+        self._file = os.fdopen(descriptor, "rb", buffering=0)
         self.size = facts.st_size
 
     def read(self, size: int) -> bytes:

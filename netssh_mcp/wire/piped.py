@@ -116,6 +116,7 @@ class Piped:
     def _exchanged(self, channel: paramiko.Channel, reader: Reader, source: Source, sink: Sink) -> Ran:
         ended = fed = False
         while not ended:
+            self._check_cancel()
             moved = self._take_stderr(channel, reader)
             ended, data = self._taken(reader)
             moved = self._give(data, sink) or moved
@@ -207,9 +208,12 @@ class Piped:
         self._moved_at = time.monotonic()
         return count
 
-    def _check(self) -> None:
+    def _check_cancel(self) -> None:
         if self._turn.cancelled:
             raise CommandInterrupted("the transfer was cancelled", device=self._device, hint="Ask again.")
+
+    def _check(self) -> None:
+        self._check_cancel()
         if time.monotonic() >= self._moved_at + self._patience:
             raise TransferBroken(
                 f"the host sent and took no byte for {self._patience:g} s",

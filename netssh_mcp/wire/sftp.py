@@ -65,6 +65,7 @@ class Sftp:
         self._forgotten: set[int] = set()
         self._held: list[bytes] = []  # pieces that came, put together only when a message is whole
         self._held_size = 0
+        self._unsent = b""
         self._moved_at = time.monotonic()
         self._most_read = self._most_written = _PIECE
         self._forced = False  # tidying up behind a cancel, which must not end that, too
@@ -341,7 +342,8 @@ class Sftp:
         return body
 
     def _ask(self, kind: int, *body: bytes) -> int:
-        """Send a request; its number."""
+        """Send a request; its number. A host that keeps up never makes us wait, so a cancel is looked for here."""
+        self._check_cancel()
         self._number += 1
         self._send(framed(kind, self._number, *body))
         return self._number
@@ -412,9 +414,13 @@ class Sftp:
         return memoryview(whole)[4 : size + 4]
 
     def _send(self, data: bytes) -> None:
-        at = 0
-        while at < len(data):
-            at += self._sent(data[at:] if at else data)
+        """All of it, behind what a cancel has cut off: half a request would swallow the next one."""
+        data, self._unsent, at = self._unsent + data if self._unsent else data, b"", 0
+        try:
+            while at < len(data):
+                at += self._sent(data[at:] if at else data)
+        finally:
+            self._unsent = data[at:]
 
     def _sent(self, data: bytes) -> int:
         """How much of it went out; nothing while the host takes nothing."""
@@ -436,14 +442,17 @@ class Sftp:
 
     def _check(self) -> None:
         """Raise when the call was cancelled, or nothing has moved for too long."""
-        if self._turn.cancelled and not self._forced:
-            raise CommandInterrupted("the transfer was cancelled", device=self.device, hint="Ask again.")
+        self._check_cancel()
         if time.monotonic() >= self._silent_until():
             raise TransferBroken(
                 f"the host sent and took no byte for {self._patience:g} s",
                 device=self.device,
                 hint="Try again; check the host's load and the link to it.",
             )
+
+    def _check_cancel(self) -> None:
+        if self._turn.cancelled and not self._forced:
+            raise CommandInterrupted("the transfer was cancelled", device=self.device, hint="Ask again.")
 
     def _garbage(self) -> TransferBroken:
         return TransferBroken(
