@@ -459,6 +459,12 @@ async def test_an_sshd_that_forwards_nothing_is_named_for_it(
 # -- ends ----------------------------------------------------------------------------------------------------------
 
 
+async def ended(house: House, opened: dict[str, Any]) -> None:
+    """Wait until it listens no longer."""
+    forward = house.forward(opened["forward_id"])
+    await until(lambda: forward.ended_at)
+
+
 async def test_a_lost_link_ends_the_forward_at_once_and_its_clients_know_it(
     house: House, real_lab: RealLab, far: int
 ) -> None:
@@ -472,7 +478,7 @@ async def test_a_lost_link_ends_the_forward_at_once_and_its_clients_know_it(
     with pytest.raises(ConnectionResetError):  # no regular end: what it has is not all there is
         await anyio.to_thread.run_sync(client.recv, 4)
     for each in (opened, other):
-        await until(lambda each=each: house.row(each["forward_id"])["reason"])  # type: ignore[misc]
+        await ended(house, each)
         row = house.row(each["forward_id"])
         assert (row["state"], row["reason"]) == ("ended", "the connection to the host was lost")
         with pytest.raises(ConnectionRefusedError):
@@ -490,7 +496,7 @@ async def test_a_lifetime_ends_open_connections_too(house: House, far: int) -> N
     assert await anyio.to_thread.run_sync(client.recv, 2) == b"hi"
     with pytest.raises(ConnectionResetError):
         await anyio.to_thread.run_sync(client.recv, 2)
-    await until(lambda: house.row(opened["forward_id"])["reason"])
+    await ended(house, opened)
     assert house.row(opened["forward_id"])["reason"] == "its lifetime is over"
     with pytest.raises(ConnectionRefusedError):
         house.client(opened)
