@@ -357,6 +357,7 @@ async def test_variables_directory_and_shell_text_stand_in_no_arguments(ops: Hos
     value, words = secrets.token_hex(12), some_sleep()
     line = f": {value}; cd /; echo up; {words}; :"
     async with ops.under_way(line, "up\n", env={"NETSSH_VALUE": value}) as (turn, ends):
+        await until(lambda: processes(words))
         everywhere = arguments()
         turn.cancel()
     assert words.replace(" ", "\0").encode() in everywhere
@@ -639,6 +640,7 @@ async def test_the_password_is_in_no_argument_and_no_environment_while_it_runs(o
     words = some_sleep()
     password = ops.user.password.encode()
     async with ops.under_way(f"echo up; {words}", "up\n", sudo=True, password=ops.password) as (turn, ends):
+        await until(lambda: processes(words))
         found = arguments() + environments()
         turn.cancel()
     assert words.replace(" ", "\0").encode() in found
