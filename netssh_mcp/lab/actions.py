@@ -24,7 +24,8 @@ def act(command: Command, device: Device, context: Context, arguments: tuple[str
         context.candidate, context.path = None, ""
     context.mode = command.enter or context.mode
     numbers = {"rows": str(context.rows), "columns": str(context.width)}
-    return fill(command.say, {**device.values, **numbers}) + said
+    argument = arguments[-1] if arguments else ""
+    return fill(command.say, {**device.values, **numbers, "argument": argument}) + said
 
 
 def dirty(device: Device, context: Context) -> bool:
@@ -49,6 +50,24 @@ def _page_width(_device: Device, context: Context, arguments: tuple[str, ...]) -
 
 def _save(device: Device, _context: Context, _arguments: tuple[str, ...]) -> str:
     device.save()
+    return ""
+
+
+def _erase(device: Device, _context: Context, _arguments: tuple[str, ...]) -> str:
+    device.startup = ""
+    return ""
+
+
+def _write_file(device: Device, _context: Context, arguments: tuple[str, ...]) -> str:
+    device.flash.add(arguments[-1])
+    return ""
+
+
+def _delete_file(device: Device, _context: Context, arguments: tuple[str, ...]) -> str:
+    name = arguments[-1]
+    if name not in device.flash:
+        return f"%Error deleting flash:/{name} (No such file or directory)\n\n"
+    device.flash.remove(name)
     return ""
 
 
@@ -99,6 +118,9 @@ _ACTIONS: dict[str, _Act] = {
     "page_default": _page_default,
     "page_width": _page_width,
     "save": _save,
+    "erase": _erase,
+    "write_file": _write_file,
+    "delete_file": _delete_file,
     "set_line": _add_line,
     "delete_line": _delete_line,
     "edit": _edit,

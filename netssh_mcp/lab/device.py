@@ -83,6 +83,8 @@ class Device:
         self.writes: deque[tuple[float, bytes]] = deque(maxlen=_KEPT_WRITES)  # (monotonic, bytes) as they came in
         self.early: list[bytes] = []  # what came in while a command was running, Ctrl-C excepted
         self.interrupts = 0
+        self.reloads = 0
+        self.flash = set(spec.files)
         self.logins = 0
         self.auth_failures = 0
         self.connections = 0  # TCP connections ever accepted
@@ -141,6 +143,7 @@ class Device:
 
     def reload(self) -> None:
         """The startup-config is the running one again, and every session is gone."""
+        self.reloads += 1
         self.adopt(new_store(self.startup, self.platform.config))
         self.break_sessions("disconnect")
 

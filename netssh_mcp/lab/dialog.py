@@ -9,7 +9,7 @@ from typing import Protocol
 from netssh_mcp.lab.actions import act
 from netssh_mcp.lab.device import Device
 from netssh_mcp.lab.interpreter import Context
-from netssh_mcp.lab.model import Command, Question
+from netssh_mcp.lab.model import Command, Question, fill
 
 Then = Callable[[], None]
 
@@ -32,23 +32,46 @@ class Talk(Protocol):
     def say(self, text: str, then: Then) -> None: ...
 
 
-def questions(talk: Talk, left: tuple[Question, ...], done: Then, refused: Then) -> None:
-    """Ask one after the other; the first no ends it."""
-    if not left:
-        done()
-        return
-    question = left[0]
+@dataclass(slots=True)
+class Asking:
+    """The questions of one command. `argument` is what it is about; a line that is answered takes its place."""
 
-    def answered(answer: str) -> None:
-        word = answer.strip().lower() or (question.default if question.kind == "yes_no" else "")
-        if question.kind == "line" or word in ("y", "yes") or (question.kind == "confirm" and not word):
-            questions(talk, left[1:], done, refused)
+    talk: Talk
+    device: Device
+    context: Context
+    argument: str
+    refused: Then
+
+    def go_on(self, left: tuple[Question, ...], done: Then) -> None:
+        """Ask one after the other; the first no ends it."""
+        while left and left[0].only == "unsaved" and self.device.running.flat() == self.device.startup:
+            left = left[1:]
+        if not left:
+            done()
+            return
+        question = left[0]
+
+        def answered(answer: str) -> None:
+            self._answered(answer.strip(), left, done)
+
+        self.talk.ask(Ask(fill(question.ask, {"argument": self.argument}), answered, key=question.kind == "confirm"))
+
+    def _answered(self, answer: str, left: tuple[Question, ...], done: Then) -> None:
+        question = left[0]
+        word = answer.lower() or (question.default if question.kind == "yes_no" else "")
+        if question.kind == "line":
+            self.argument = answer or self.argument
+            self.go_on(left[1:], done)
+        elif word in ("y", "yes") or (question.kind == "confirm" and not word):
+            done_at_once = Command(syntax=(question.ask,), do=question.does, say=question.said)
+            said = act(done_at_once, self.device, self.context, (self.argument,))
+            self.talk.say(said, lambda: self.go_on(left[1:], done))
+        elif question.does and word in ("n", "no"):
+            self.go_on(left[1:], done)
         elif question.kind == "confirm" or word in ("n", "no"):
-            talk.say(question.refused, refused)
+            self.talk.say(fill(question.refused, {"argument": self.argument}), self.refused)
         else:
-            talk.say(question.nonsense, lambda: questions(talk, left, done, refused))
-
-    talk.ask(Ask(question.ask, answered, key=question.kind == "confirm"))
+            self.talk.say(question.nonsense, lambda: self.go_on(left, done))
 
 
 def enable(talk: Talk, device: Device, context: Context, then: Then, used: int = 0) -> None:

@@ -35,6 +35,9 @@ Action = Literal[
     "commit",
     "discard",
     "leave",
+    "erase",
+    "delete_file",
+    "write_file",
     "reload",
 ]
 
@@ -74,9 +77,15 @@ class _Strict(BaseModel):
 
 
 class Question(_Strict):
-    """One step of a dialog. `confirm` reads a key, `yes_no` a word, `line` any text, `secret` text without echo."""
+    """One step of a dialog. `confirm` reads a key, `yes_no` a word, `line` any text.
+
+    `ask` and what is printed later may hold `{argument}`: the command's own, until a line is answered with another.
+    """
 
     ask: str
+    only: Literal["", "unsaved"] = ""  # asked only when the running-config is not the startup-config
+    does: Action = ""  # done at once when the answer is yes; a no goes on with the next question then
+    said: str = ""  # printed behind a yes
     kind: Literal["confirm", "yes_no", "line"]
     default: Literal["yes", "no", ""] = ""  # what Enter alone means for yes_no
     refused: str = ""  # printed when the answer is no

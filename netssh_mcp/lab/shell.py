@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from netssh_mcp.lab.actions import act, dirty
 from netssh_mcp.lab.device import Device
-from netssh_mcp.lab.dialog import Ask, enable, leave, questions
+from netssh_mcp.lab.dialog import Ask, Asking, enable, leave
 from netssh_mcp.lab.editor import NEWLINE, LineEditor, noisy, tty_echo
 from netssh_mcp.lab.faults import AfterPrompt, BreakKind, Step, Text, decorated
 from netssh_mcp.lab.interpreter import Context, Interpreter, Outcome
@@ -290,7 +290,9 @@ class Shell:
         elif command.do == "leave" and dirty(self._device, self._context):
             leave(self, self._device, self._context, done, self._command_done)
         else:
-            questions(self, command.ask, done, self._command_done)
+            name = arguments[-1].removeprefix("flash:").lstrip("/") if arguments else ""
+            asking = Asking(self, self._device, self._context, name, self._command_done)
+            asking.go_on(command.ask, lambda: self._finish(command, (asking.argument,) if command.ask else arguments))
 
     def _finish(self, command: Command, arguments: tuple[str, ...]) -> None:
         said = act(command, self._device, self._context, arguments)
