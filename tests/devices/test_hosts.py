@@ -292,7 +292,7 @@ def test_what_a_device_prints_of_the_env_file_is_hidden(tmp_path: Path) -> None:
 
     async def work(app: App, network: RunningNetwork) -> None:
         await app.hosts.act("add", "r9", entry(network))
-        shown = await app.commands.show("r9", ["show clock"])
+        shown = await app.commands.show("r9", ["show clock"], parse="raw")
         assert shown["rows"][0].get("error") is None
         assert secret not in str(shown)
         assert "<redacted:" in str(shown["rows"][0])
