@@ -209,7 +209,10 @@ class Named(Login):
         if self.place.linux:
             return ("command",)
         if self._lease is None or not self.is_open:
-            return ("command", "config")  # it may be in either; which, is seen when it is ours
+            # It may be in either, and in which is seen when it is ours; first what it was when it was last used.
+            kept = self.desk.pool.named.find(self.place.device.name, self.name)
+            inside = kept is not None and kept.session is not None and kept.mode.startswith("config")
+            return ("config", "command") if inside else ("command", "config")
         return super().forms
 
     def fits(self, grant: Grant) -> None:

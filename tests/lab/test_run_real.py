@@ -165,7 +165,7 @@ async def test_a_timeout_stops_the_command_and_keeps_its_text(app: App) -> None:
 async def test_eight_hosts_sleep_at_the_same_time_and_another_answers_meanwhile(
     real_lab: RealLab, tmp_path: Path
 ) -> None:
-    hosts = {name: {} for name in EIGHT}
+    hosts: dict[str, Any] = {name: {} for name in EIGHT}
     async with ready(real_lab, tmp_path, hosts=hosts) as app:
         asked = ",".join(EIGHT)
         assert (await app.runs.run(asked, ["hostname"]))["ok"] == 8
@@ -179,15 +179,65 @@ async def test_eight_hosts_sleep_at_the_same_time_and_another_answers_meanwhile(
 
 
 async def test_long_outputs_on_both_streams_are_whole(app: App) -> None:
-    row = await only(
-        app, "head -c 5000000 /dev/zero | tr '\\0' x; head -c 3000000 /dev/zero | tr '\\0' y >&2", shell=True
-    )
-    assert row["ok"]
-    assert row["truncated"]
-    assert row["stderr_truncated"]
-    whole = app.outputs.read(row["output_id"], offset=0, limit=1)
-    other = app.outputs.read(row["stderr_id"], offset=0, limit=1)
-    assert (whole["total"] > 0, other["total"] > 0) == (True, True)
+    row = await only(app, "seq 1 720000 & seq 1 450000 >&2; wait", shell=True)  # 5 MB and 3 MB
+    assert (row["ok"], row["truncated"], row["stderr_truncated"]) == (True, True, True)
+    for key, lines in (("output_id", 720_000), ("stderr_id", 450_000)):
+        last: dict[str, Any] = app.outputs.read(row[key], offset=-1)
+        assert (last["total"], str(last["text"]).strip()) == (lines, str(lines))
+
+
+async def test_a_kept_session_keeps_its_directory_and_variables_and_tells_their_loss(
+    app: App, real_lab: RealLab
+) -> None:
+    rows = (await app.runs.run("linux1", ["cd /usr", "export NETSSH_K=kept"], session="work"))["rows"]
+    assert [(row["ok"], row["session"]) for row in rows] == [(True, "work")] * 2, rows
+    row = await only(app, 'pwd; echo "$NETSSH_K"', session="work", shell=True)
+    assert row["output"] == "/usr\nkept\n"
+    row = await only(app, "kill -9 $$", session="work", shell=True)
+    assert not row["ok"]
+    refused = await only(app, "touch netssh-run-elsewhere", session="work")
+    assert (refused["error"]["kind"], refused["error"]["effect"]) == ("lost", "none")
+    assert (refused["session"], refused["reconnected"]) == ("work", True)
+    assert "cwd" in refused["lost"]
+    again = await only(app, "ls netssh-run-elsewhere", session="work")
+    assert again["exit_status"] == 2, "it was not sent, and not later either"
+    assert "lost" not in again
+
+
+async def test_nothing_in_a_directory_or_a_variable_is_read_by_a_shell(app: App) -> None:
+    for hostile in ("/usr; touch /tmp/netssh-run-pwned", "/usr/$(touch /tmp/netssh-run-pwned)", "/usr' -o '"):
+        row = await only(app, "hostname", cwd=hostile)
+        assert row["error"]["kind"] == "file", row
+        row = await only(app, "printenv NETSSH_A", env={"NETSSH_A": hostile})
+        assert row["output"] == hostile + "\n"
+    assert (await only(app, "ls /tmp/netssh-run-pwned"))["exit_status"] == 2
+
+
+async def test_an_answer_given_beforehand_is_typed_at_its_question_and_no_other(app: App) -> None:
+    ask = 'printf "Delete it? [y/N] "; read -r a; printf "Sure? [y/N] "; read -r b; echo "got $a $b"'
+    answers = [{"expect": "Sure", "send": "n"}, {"expect": "Delete", "send": "y"}]
+    assert (await only(app, ask, shell=True, answers=answers))["output"].endswith("got y n\n")
+    result = await app.runs.run("linux1", [ask], shell=True, answers=answers[1:])
+    (row,) = result["rows"]
+    assert (row["state"], "Sure?" in row["question"]) == ("waiting", True)
+    job = await app.jobs.act("input", result["job_id"], text="n")
+    job = await app.jobs.act("wait", result["job_id"]) if job["state"] != "done" else job
+    assert job["state"] == "done"
+
+
+async def test_config_mode_is_kept_in_a_named_session_and_its_lines_are_of_class_config(
+    real_lab: RealLab, tmp_path: Path
+) -> None:
+    async with ready(real_lab, tmp_path) as app:
+        entered = await app.runs.run("r3", ["configure terminal"], session="edit")
+        assert entered["ok"] == 1
+        assert "note" not in entered["rows"][0]
+        inside = (await app.runs.run("r3", ["do show version"], session="edit"))["rows"][0]
+        assert inside["output"].startswith("FRRouting")
+        assert (await app.runs.run("r3", ["end"], session="edit"))["ok"] == 1
+    decided = [record for record in audit_records(tmp_path) if record.get("verdict") == "allow"]
+    assert [record["class"] for record in decided][-2:] == ["config", "config"]
+    assert {record["kept_session"] for record in decided} == {"edit"}
 
 
 async def test_frr_is_configured_in_one_call_and_the_change_is_taken_back(real_lab: RealLab, tmp_path: Path) -> None:
