@@ -56,7 +56,7 @@ class Devices:
             columns = ["group", "devices"]
             rows += ([name, [*members]] for name, members in inventory.groups.items())
         elif view == "sessions":
-            columns, rows = self._sessions({device.name for device in chosen})
+            columns, rows = self._sessions({device.name for device in chosen} if targets.strip() else None)
         else:
             columns = ["device", "platform", "hostname", "port", "username", "groups", "data", "login_writes"]
             rows = [self._row(device) for device in chosen]
@@ -78,13 +78,14 @@ class Devices:
             profile.login_writes,
         ]
 
-    def _sessions(self, names: set[str]) -> Sheet:
+    def _sessions(self, names: set[str] | None) -> Sheet:
+        """Of these devices, or all: also of targets that are in no inventory."""
         columns = ["session", "device", "user", "platform", "state", "mode", "up", "idle", "commands", "last"]
         columns.append("via")  # the jump hosts on the way, in hop order
         now = time.monotonic()
         rows = _cells()
         for session, busy in self._pool.sessions():
-            if session.device.name not in names:
+            if names is not None and session.device.name not in names:
                 continue
             connection = session.connection
             state = "running" if busy else session.state if connection.alive else "dead"

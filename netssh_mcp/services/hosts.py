@@ -102,7 +102,12 @@ class Hosts:
     def _said(self, action: Edit, name: str, path: Path) -> dict[str, Any]:
         inventory = self._desk.inventory.current()
         device = inventory.devices.get(name)
-        answer: dict[str, Any] = {"host": name, "state": _DONE[action], "file": str(path), "problem": inventory.problem}
+        answer: dict[str, Any] = {
+            "device": name,
+            "state": _DONE[action],
+            "file": str(path),
+            "problem": inventory.problem,
+        }
         if device is None:
             return answer | {"next": ""}
         answer |= _facts(device)
@@ -127,7 +132,7 @@ class Hosts:
 
 def _tested(place: Place, trial: Trial) -> dict[str, Any]:
     return {
-        "host": place.device.name,
+        "device": place.device.name,
         "state": "works",
         **_facts(place.device),
         "address": trial.address,
@@ -136,7 +141,7 @@ def _tested(place: Place, trial: Trial) -> dict[str, Any]:
         "login_by": trial.method,
         "mode": trial.mode,
         "prompt_line": trial.prompt,
-        "milliseconds": {phase: round(1000 * seconds, 2) for phase, seconds in trial.seconds.items()},
+        **{f"{phase}_ms": round(1000 * seconds, 2) for phase, seconds in trial.seconds.items()},
         "next": _withheld(place.device),
     }
 
