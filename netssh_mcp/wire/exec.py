@@ -105,7 +105,7 @@ class Execution:
         self._reader = reader = Reader(self._channel, self.device)
         self._channel.status_event = reader.wake  # the exit status wakes us too
         turn.bind(reader.wake.set)
-        turn.partial = self._partial
+        turn.partial, turn.errors = self._first, self._second
         turn.forget_input()
         self._started = started = time.monotonic()
         try:
@@ -117,7 +117,7 @@ class Execution:
             raise
         finally:
             self._channel.close()
-            turn.partial = str  # a turn lives as long as its job: it must not keep the raw bytes
+            turn.partial = turn.errors = str  # a turn lives as long as its job: it must not keep the raw bytes
             turn.forget_input()
         return reply
 
@@ -220,7 +220,13 @@ class Execution:
 
     def _partial(self) -> str:
         """The text so far. May be called from another thread."""
-        return clean(bytes(self._out)) + clean(bytes(self._err))
+        return self._first() + self._second()
+
+    def _first(self) -> str:
+        return clean(bytes(self._out))
+
+    def _second(self) -> str:
+        return clean(bytes(self._err))
 
     # -- talking with it -----------------------------------------------------------------------------------------
 

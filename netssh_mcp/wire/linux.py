@@ -6,6 +6,7 @@ like it. Commands read from /dev/null, so none of them can eat the marker.
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import paramiko
@@ -50,6 +51,7 @@ class LinuxConnection:
         self.pid = 0
         self._link = link
         self._reader: Reader | None = None
+        self._told: paramiko.Channel | None = None  # the last signal's: closed at once, it might not be sent
 
     def open(self, deadline: float, turn: Turn) -> None:
         """Start /bin/sh and learn its process group, which is how its commands are stopped."""
@@ -83,7 +85,7 @@ class LinuxConnection:
         turn.bind(reader.wake.set)
         if turn.cancelled:
             raise not_sent(self.device.name, repr(line))
-        turn.partial = streams.partial
+        turn.partial, turn.errors = streams.first, streams.second
         try:
             # In braces, so that the first command of a pipeline reads /dev/null and not the last.
             reader.write(f"{{ {line}\n}} </dev/null\n_s=$?; {streams.marks('$_s')}".encode())
@@ -92,7 +94,7 @@ class LinuxConnection:
             error.partial = error.partial or streams.partial()
             raise
         finally:
-            turn.partial = str  # a turn lives as long as its job: it must not keep the raw bytes
+            turn.partial = turn.errors = str  # a turn lives as long as its job: it must not keep the raw bytes
         status = streams.cut()
         seconds = time.monotonic() - started
         return Reply(clean(streams.out), "proven", exit_status=status, stderr=clean(streams.err), seconds=seconds)
@@ -106,6 +108,9 @@ class LinuxConnection:
                 return
             if turn.cancelled:
                 raise self._given_up(CommandInterrupted, "the call was cancelled")
+            if turn.take_signal() == "INT":  # no other: this shell serves others too
+                with contextlib.suppress(OSError, EOFError, paramiko.SSHException):  # then it goes on, as is seen
+                    self._told = self._signal("INT")
             left = deadline - time.monotonic()
             if left <= 0:
                 raise self._given_up(CommandTimeout, "the command did not end in time")
