@@ -9,19 +9,13 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 import anyio
 import anyio.to_thread
 
-from netssh_mcp.errors import (
-    AuthenticationFailed,
-    CommandFailed,
-    CommandInterrupted,
-    CommandRejected,
-    CommandTimeout,
-    OutputTooLarge,
-)
+from netssh_mcp.errors import CommandFailed, CommandRejected, NetsshError, PromptNotFound, SessionLost
 from netssh_mcp.guard.policy import Grant
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.refusals import refusal
@@ -152,10 +146,13 @@ class Session:
     def _exchange(self, grant: Grant, deadline: float, turn: Turn, order: Order) -> Reply:
         """In the thread. Only what leaves a proven prompt lets the session live on."""
         logs = any(re.fullmatch(pattern, grant.command) for pattern in grant.profile.log_commands)
+        order = replace(order, shell=grant.command_class == "shell")
         try:
             reply = self.connection.run(grant.line, deadline=deadline, turn=turn, reads_logs=logs, order=order)
-        except (CommandTimeout, CommandInterrupted, OutputTooLarge, AuthenticationFailed):
-            self._at_prompt = True  # it was stopped and the prompt proven again, or else the connection is closed
+        except (SessionLost, PromptNotFound):
+            raise
+        except NetsshError:  # not sent, or stopped and the prompt proven again, or else the connection is closed
+            self._at_prompt = True
             raise
         self._at_prompt = True
         self.cwd = reply.cwd

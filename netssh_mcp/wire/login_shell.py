@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -18,9 +17,12 @@ from typing import TYPE_CHECKING, Final
 import paramiko
 
 from netssh_mcp.errors import (
+    AuthenticationFailed,
+    CommandFailed,
     CommandInterrupted,
     CommandTimeout,
     Effect,
+    FileRefused,
     InputError,
     NetsshError,
     OutputTooLarge,
@@ -33,39 +35,25 @@ from netssh_mcp.model import Reply
 from netssh_mcp.wire import remote
 from netssh_mcp.wire.fifo import Fifo
 from netssh_mcp.wire.framing import Prompt, new_nonce
+from netssh_mcp.wire.kept_command import Command
 from netssh_mcp.wire.markers import Framed
 from netssh_mcp.wire.order import PLAIN, Order
 from netssh_mcp.wire.reader import Reader
+from netssh_mcp.wire.script import checked_env
+from netssh_mcp.wire.shell_speech import KIND, OWN, PLAIN_SHELL, SETUP, Speech, without_noise
+from netssh_mcp.wire.shell_stop import Stopping
 from netssh_mcp.wire.text import clean
 from netssh_mcp.wire.turn import Turn, not_sent
 
 if TYPE_CHECKING:
     from netssh_mcp.wire.shared import Shared
 
-_STOP: Final = 0.4  # seconds for each of the steps of stopping a command
+_STOP: Final = 0.7  # seconds for a step of stopping a command
 _LAST: Final = 0.5  # seconds in which the exit status follows the end of a shell
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_ONE_COMMAND: Final = re.compile(r"[^;&|\n(){}`$<>]*")
+_SUDO_GIVES_UP: Final = 5.0  # PAM waits for 2 to 3 behind a wrong password
+_SIGNAL: Final = re.compile(r"[A-Z][A-Z0-9]{1,9}")
+_MARK: Final = re.compile(r"\d{16}[+-](?: \d+)?")  # a marker that came behind the end of what it was for
 
-# The login shell reads its profile without a terminal (that is where PATH and the like come from), from /dev/null, and
-# becomes a clean one that reads from us. No single quotes, no line breaks: the login shell may be any, csh for one.
-_NEXT: Final = "<&7 7<&-"
-_OWN: Final = (
-    'case "$SHELL" in '
-    f'*/bash) exec "$SHELL" -l -c "exec \\"\\$0\\" --noprofile --norc --noediting -i {_NEXT}" '
-    '"$SHELL" 7<&0 </dev/null;; '
-    f'*/zsh) exec "$SHELL" -l -c "exec \\"\\$0\\" -f -i {_NEXT}" "$SHELL" 7<&0 </dev/null;; '
-    "*/ksh|*/ksh93|*/mksh|*/dash|*/ash|*/sh) "
-    f'exec "$SHELL" -l -c "ENV=/dev/null exec \\"\\$0\\" -i {_NEXT}" "$SHELL" 7<&0 </dev/null;; '
-    "esac; ENV=/dev/null exec /bin/sh -i"
-)
-_PLAIN_SHELL: Final = "ENV=/dev/null exec /bin/sh -i"
-# First thing of all, on a line of its own, understood by all of them. Pagers would have no terminal anyway.
-_SETUP: Final = (
-    "PS1= PS2= ; unset HISTFILE ENV PROMPT_COMMAND MAILCHECK; "
-    "export PAGER=cat SYSTEMD_PAGER=cat GIT_PAGER=cat TERM=dumb"
-)
-_KIND: Final = 'if [ -n "$BASH_VERSION" ]; then echo bash; elif [ -n "$ZSH_VERSION" ]; then echo zsh; else echo; fi'
 _EVENTS: Final = 200  # lines that came unasked that are kept for the next reply
 _INTERRUPTED: Final = 130  # the status of a command that was stopped, as shells have it
 
@@ -80,34 +68,6 @@ class _Heard(threading.Event):
     def set(self) -> None:
         super().set()
         self._wake.set()
-
-
-class _Speech:
-    """How to speak to one kind of shell: a word that makes the next one a built-in, and descriptors for the markers."""
-
-    def __init__(self, kind: str) -> None:
-        self.word = "\\builtin" if kind == "zsh" else "\\command"
-        self.own = (250, 251) if kind == "bash" else (8, 9)  # POSIX knows one digit; in bash 3 to 9 are the user's
-        self._history = {"bash": "history -s --", "zsh": "print -sr --"}.get(kind, "")
-        self.setup = f"exec {self.own[0]}>&1 {self.own[1]}>&2"
-        if kind == "bash":
-            self.setup += "; set +o history +o histexpand"
-        elif kind == "zsh":
-            self.setup += "; unsetopt bang_hist monitor prompt_cr"
-
-    def remembered(self, line: str) -> str:
-        """Puts the command, as it was typed, into the shell's history."""
-        return f"{self.word} {self._history} {shlex.quote(line)}; " if self._history else ""
-
-    def command(self, text: str, stdin: str, status: int, order: Order) -> str:
-        """The command, in this shell itself. A syntax error in it stays its own; `$?` is that of the one before."""
-        out, err = self.own
-        run = f"{self.word} eval {shlex.quote(text)} <{shlex.quote(stdin)} {out}>&- {err}>&-"
-        steps = [f"{self.word} cd -- {shlex.quote(order.cwd)} >/dev/null"] if order.cwd else []
-        steps += [f"{self.word} export {shlex.quote(f'{name}={value}')}" for name, value in order.env.items()]
-        if steps:
-            return " && ".join([*steps, run])
-        return f"{{ (exit {status}); }} 2>/dev/null || {run}" if status else run
 
 
 class LoginShell:
@@ -125,9 +85,10 @@ class LoginShell:
         self.pid = 0
         self._shared = shared
         self._reader: Reader | None = None
-        self._speech = _Speech("")
+        self._speech = Speech("")
         self._status = 0  # of the last command: the next one's $?
         self._background: frozenset[int] = frozenset()
+        self._after = bytearray()  # what came behind the end of the last command, of the background
         self._running = self._killing = self._closed = False
 
     # -- open ----------------------------------------------------------------------------------------------------
@@ -136,13 +97,13 @@ class LoginShell:
         """The user's own shell; where that does not answer (its profile runs another program, or waits), /bin/sh."""
         half = (time.monotonic() + deadline) / 2
         try:
-            self._start(_OWN, half, turn)
+            self._start(OWN, half, turn)
         except (CommandTimeout, SessionLost) as first:
             if not self._shared.alive:
                 raise
             self._drop_channel()
             try:
-                self._start(_PLAIN_SHELL, deadline, turn)
+                self._start(PLAIN_SHELL, deadline, turn)
             except (CommandTimeout, SessionLost) as error:
                 raise PromptNotFound(
                     "logged in, but no POSIX shell answered",
@@ -164,13 +125,13 @@ class LoginShell:
         self.pid = self._hello(reader, f"{hello} ".encode(), deadline, turn)
         # Not before: what the login shell runs for every command (bash's ~/.bashrc) could read it.
         try:
-            self._speech = _Speech("")
-            reader.write(f"{_SETUP}; {self._speech.setup}\n".encode())
-            self._speech = _Speech(self._asked(_KIND, deadline, turn).strip())
+            self._speech = Speech("")
+            reader.write(f"{SETUP}; {self._speech.setup}\n".encode())
+            self._speech = Speech(self._asked(KIND, deadline, turn).strip())
             reader.write(f"{self._speech.setup}\n".encode())
             self._asked(":", deadline, turn)
         except (CommandTimeout, CommandInterrupted):
-            remote.signal(self._shared, "KILL", [-self.pid], _STOP)  # it hangs in its profile
+            remote.signal(self._shared, "KILL", [-self.pid], time.monotonic() + _STOP)  # it hangs in its profile
             raise
         self.events = []
 
@@ -187,11 +148,38 @@ class LoginShell:
 
     def _asked(self, line: str, deadline: float, turn: Turn) -> str:
         """The output of a line of ours."""
+        return clean(self._done(line, deadline, turn).out)
+
+    def _done(self, line: str, deadline: float, turn: Turn) -> Framed:
         framed = Framed(new_nonce())
-        self._require().write(framed.feed("", line, self._speech.word, self._speech.own))
-        self._until_end(framed, deadline, turn, None)
+        self._require().write(framed.feed(line, self._speech.word, self._speech.own))
+        self._until_end(Command(framed, "", PLAIN), deadline, turn)
         self._taken(framed)
-        return clean(framed.out)
+        return framed
+
+    def _prepare(self, order: Order, deadline: float, turn: Turn) -> None:
+        """Directory and variables. FileRefused, CommandFailed: then the command is not sent."""
+        before = self._status  # what `$?` will be, all the same
+        if order.cwd:
+            framed = self._done(self._speech.entered(order.cwd), deadline, turn)
+            if self._status:
+                raise FileRefused(
+                    f"the command was not started: there is no way into the directory {order.cwd!r}",
+                    device=self.device.name,
+                    line=clean(framed.err).strip().rpartition("\n")[2],
+                    hint="Correct `cwd`. The session is where it was.",
+                )
+        if order.env:
+            framed = self._done(self._speech.exported(order.env), deadline, turn)
+            if self._status:
+                raise CommandFailed(
+                    "the command was not started: its variables could not be set",
+                    device=self.device.name,
+                    line=clean(framed.err).strip().rpartition("\n")[2],
+                    hint="Leave out variables that the shell keeps for itself, such as PPID.",
+                    effect="none",
+                )
+        self._status = before
 
     # -- one command ---------------------------------------------------------------------------------------------
 
@@ -199,73 +187,94 @@ class LoginShell:
         """One command, or a whole text, in this shell itself; its output, its stderr and its exit status.
 
         `order.cwd` and `order.env` stay in the shell. What ends the shell (`exit 3`) is told in the reply's `events`.
-        Raises CommandTimeout, CommandInterrupted, OutputTooLarge, SessionLost; each keeps the text so far.
+        Raises CommandTimeout, CommandInterrupted, OutputTooLarge, SessionLost, each with the text so far;
+        AuthenticationFailed (sudo) and InputError when it was not started.
         """
         del reads_logs
         reader = self._require()
         started = time.monotonic()
+        checked_env(order.env)
+        command = Command.of(self.device.name, line, order)
         turn.bind(reader.wake.set)
         if turn.cancelled:
-            raise not_sent(self.device.name, repr(line))
+            raise not_sent(self.device.name, repr(line[:200]))
         turn.forget_input()
-        for name in order.env:
-            if not _VARIABLE.fullmatch(name):
-                raise InputError(f"{name[:40]!r} is not a variable's name", device=self.device.name)
-        framed = Framed(new_nonce())
-        turn.partial = framed.partial
+        turn.partial, turn.errors = command.framed.first, command.framed.second
         self._running = True
         try:
-            ended = self._exchange(reader, framed, line, order, deadline, turn)
+            self._prepare(order, deadline, turn)
+            with self._stdin(command, deadline):
+                ended = self._exchange(reader, command, deadline, turn)
+        except (AuthenticationFailed, FileRefused):  # nothing has run, and what was said stands in the error
+            raise
         except NetsshError as error:
-            error.partial = error.partial or framed.partial()
+            if not command.given_up:
+                error.partial = error.partial or command.framed.partial()
             raise
         finally:
             self._running = False
-            turn.partial = str  # a turn lives as long as its job: it must not keep the raw bytes
+            turn.partial = turn.errors = str  # a turn lives as long as its job: it must not keep the raw bytes
             turn.forget_input()
-        return self._reply(framed, ended, time.monotonic() - started)
+        return self._reply(command, ended, time.monotonic() - started)
 
-    def _exchange(
-        self, reader: Reader, framed: Framed, line: str, order: Order, deadline: float, turn: Turn
-    ) -> int | None:
+    def _exchange(self, reader: Reader, command: Command, deadline: float, turn: Turn) -> int | None:
         """Send it and read to its end. The exit status of the shell itself if that ended."""
-        with self._stdin(order, deadline) as stdin:
-            path = stdin.path if stdin is not None else "/dev/null"
-            command = self._speech.command(line, path, self._status, order)
-            reader.write(framed.feed(self._speech.remembered(line), command, self._speech.word, self._speech.own))
-            try:
-                self._until_end(framed, deadline, turn, stdin)
-            except (CommandTimeout, CommandInterrupted, OutputTooLarge) as error:
-                raise self._given_up(error, line) from None
-            except SessionLost as error:
-                return self._exited(error)
+        speech, framed, sudo = self._speech, command.framed, command.sudo
+        reader.write(
+            framed.feed(
+                speech.command(command.text, command.path, self._status),
+                speech.word,
+                speech.own,
+                before=speech.remembered(command.line) + (sudo.exported if sudo else ""),
+                behind=sudo.removed if sudo else "",
+            )
+        )
+        try:
+            self._until_end(command, deadline, turn)
+        except AuthenticationFailed:  # sudo asks a second time: at the end of its input it gives up
+            command.end_input()
+            if not self._ends_by(framed, time.monotonic() + _SUDO_GIVES_UP):
+                self.close()
+            else:
+                self._taken(framed)
+            raise
+        except (CommandTimeout, CommandInterrupted, OutputTooLarge) as error:
+            raise self._given_up(error, command) from None
+        except SessionLost as error:
+            return self._exited(error)
         self._taken(framed)
+        if framed.status is None:  # by a signal that was asked for: where the shell is now was not told
+            self._asked(f"(exit {_INTERRUPTED})", max(deadline, time.monotonic() + _STOP), Turn())
         return None
 
     @contextlib.contextmanager
-    def _stdin(self, order: Order, deadline: float) -> Iterator[Fifo | None]:
+    def _stdin(self, command: Command, deadline: float) -> Iterator[None]:
         """What the command reads: a FIFO where it may be answered, or else nothing."""
-        if not order.answers:
-            yield None
+        if not command.needs_input:
+            yield
             return
-        fifo = Fifo(self._shared, deadline)
+        command.fifo = fifo = Fifo(self._shared, deadline)
         try:
-            yield fifo
+            yield
         finally:
             fifo.close()
 
-    def _until_end(self, framed: Framed, deadline: float, turn: Turn, stdin: Fifo | None) -> None:
-        reader = self._require()
+    def _until_end(self, command: Command, deadline: float, turn: Turn) -> None:
+        reader, framed = self._require(), command.framed
         while True:
             while framed.take(reader):
                 if framed.size > self.byte_limit:
-                    raise OutputTooLarge(f"more than {self.byte_limit} bytes came back")
+                    raise OutputTooLarge(f"more than {self.byte_limit} bytes came back", device=self.device.name)
+            if command.sudo is not None and command.sudo.refusal is not None:
+                raise command.sudo.refusal
             if framed.ended():
                 return
             if reader.channel.exit_status >= 0:  # what it left in the background still has its streams
                 raise reader.lost()
             self._check(deadline, turn)
-            reader.wait(deadline - time.monotonic())
+            if name := turn.take_signal():
+                self._pass_on(name, command)
+            reader.wait(min(deadline - time.monotonic(), command.converse(turn, self.profile, reader.quiet())))
 
     def _check(self, deadline: float, turn: Turn) -> None:
         if turn.cancelled:
@@ -273,91 +282,118 @@ class LoginShell:
         if time.monotonic() >= deadline:
             raise CommandTimeout("the command did not end in time", device=self.device.name)
 
+    def _ends_by(self, framed: Framed, until: float) -> bool:
+        """Read on to its end, for a moment. SessionLost is an end, too, but not this one."""
+        reader = self._require()
+        with contextlib.suppress(SessionLost):
+            while not framed.ended():
+                framed.forget()
+                if not framed.take(reader):
+                    if time.monotonic() >= until:
+                        return False
+                    reader.wait(until - time.monotonic())
+            return True
+        return False
+
     def _taken(self, framed: Framed) -> None:
         framed.cut()
-        self._status, self.cwd, self._background = framed.status, framed.cwd or self.cwd, framed.background
-        self.events += framed.unsolicited()
+        if framed.status is not None:
+            self._status, self.cwd, self._background = framed.status, framed.cwd or self.cwd, framed.background
+        lines = clean(bytes(self._after + framed.before)).split("\n")
+        self._after = framed.after
+        self.events += [line for line in lines if line.strip() and not _MARK.fullmatch(line)]
         del self.events[:-_EVENTS]
 
-    def _reply(self, framed: Framed, ended: int | None, seconds: float) -> Reply:
-        events, self.events = tuple(self.events), []
-        err = clean(framed.err)
+    def _reply(self, command: Command, ended: int | None, seconds: float) -> Reply:
+        framed, events = command.framed, (*self.events, *command.events)
+        self.events = []
+        out, err, status = clean(framed.out), without_noise(clean(framed.err)), framed.status
         if ended is not None:
             events = (*events, f"the shell ended with this command, exit status {ended}: the next one gets a new shell")
-            err = err.removesuffix("exit\n")  # bash says so
+            err, status = err.removesuffix("exit\n"), ended  # bash says so
+        elif command.sudo is not None and status is not None:
+            command.sudo.judge(status, out, err)
         return Reply(
-            clean(framed.out),
+            out,
             "proven",
             events=events,
-            exit_status=framed.status if ended is None else ended,
+            exit_status=status,
             stderr=err,
             seconds=seconds,
+            signal="INT" if status is None else "",
             cwd=self.cwd,
         )
 
     def _exited(self, lost: SessionLost) -> int:
         """The status with which the shell itself has ended; raises `lost` when it has not, or by a signal."""
-        reader = self._require()
-        reader.channel.status_event.wait(_LAST)
-        status = reader.channel.exit_status
         if self._closed:
             raise CommandInterrupted(
                 "the session was closed while the command ran; it was killed if it could be reached",
                 device=self.device.name,
                 hint="Look at the host before repeating it.",
             ) from lost
-        if status < 0 or not self._shared.alive:
+        channel = self._require().channel
+        channel.status_event.wait(_LAST)
+        if channel.exit_status < 0 or not self._shared.alive:
             raise lost
-        return status
+        return channel.exit_status
 
     # -- stopping ------------------------------------------------------------------------------------------------
 
-    def _given_up(self, error: SessionError, line: str) -> SessionError:
+    def _pass_on(self, name: str, command: Command) -> None:
+        """A signal that the caller wants. INT also ends the rest of a text, as on a terminal."""
+        went = bool(_SIGNAL.fullmatch(name)) and self._stopping(_STOP, command).signal(name)
+        if went and name == "INT" and command.sudo is None:
+            self._require().write(command.framed.instead(new_nonce(), self._speech.word, self._speech.own))
+        if not went:
+            command.events.append(f"the signal {name[:20]!r} was not sent: nothing of the command took it")
+
+    def _stopping(self, seconds: float, command: Command) -> Stopping:
+        return Stopping(self._shared, self.pid, self._background, command, time.monotonic() + seconds)
+
+    def _given_up(self, error: SessionError, command: Command) -> SessionError:
         """Stop the command, keep the shell if it can be kept, and say what came of it."""
+        partial, command.given_up = command.framed.partial(), True  # what comes from here on is not its own
         effect: Effect | None = None if isinstance(error, CommandTimeout) else "none"
         after, hint = "it was interrupted, and the session goes on", "Raise `timeout`, or narrow the command."
-        if not self._interrupted() and not (_ONE_COMMAND.fullmatch(line) and self._killed_below()):
-            left = self._killed_all()
+        if not self._stopped(command):
+            left = self._stopping(_LAST, command).kill_all()
             after = "it was killed, and the session's shell with it; the next command gets a new shell"
             if left is None:
                 effect, after = None, "the host did not answer, so stopping it is not confirmed; the session is closed"
                 hint = f"Look there at process group {self.pid}: it may still run."
             elif left:
-                effect, after = None, f"it was not stopped, and the session is closed: {_named(left)} still run"
-                hint = "Stop them there as the user that they run as."
+                effect, after = None, f"it was not stopped, and the session is closed: pid {_listed(left)} still runs"
+                hint = "Stop it there, as the user that it runs as."
             self.close()
-        return type(error)(f"{error.message}; {after}", device=self.device.name, hint=hint, effect=effect)
+        return type(error)(
+            f"{error.message}; {after}", device=self.device.name, hint=hint, effect=effect, partial=partial
+        )
 
-    def _interrupted(self) -> bool:
-        """INT to all of its process group, as a terminal does. True when the shell is back."""
-        return remote.signal(self._shared, "INT", [-self.pid], _STOP) and self._back()
+    def _stopped(self, command: Command) -> bool:
+        """Whether the command has ended and the shell is back."""
+        if command.sudo is not None:
+            stopping = self._stopping(2 * _STOP, command)
+            stopping.halt(lambda until: self._ends_by(command.framed, until))
+            command.end_input()
+            return self._back(stopping.until)
+        stopping = self._stopping(_STOP, command)
+        told = stopping.signal("INT")
+        command.end_input()  # behind the interrupt, or what follows a `read` would still run
+        if told and self._back(stopping.until):
+            return True
+        # Only where nothing stands behind it that would run then.
+        stopping = self._stopping(_LAST, command)
+        return told and not command.order.shell and stopping.kill_below() and self._back(stopping.until)
 
-    def _killed_below(self) -> bool:
-        """KILL to what the shell runs, but for the background. Only where nothing stands behind it that would run."""
-        pids = remote.below(self._shared, self.pid, self._background, _STOP)
-        return bool(pids) and remote.signal(self._shared, "KILL", pids or (), _STOP) and self._back()
-
-    def _killed_all(self) -> list[int] | None:
-        """KILL to the shell and all of its process group. What is left of it; None when the host was not reached."""
-        pids = remote.below(self._shared, self.pid, self._background, _STOP)
-        if not remote.signal(self._shared, "KILL", [-self.pid, *(pids or ())], _STOP):
-            return None
-        return remote.alive(self._shared, [self.pid, *(pids or ())], _STOP)
-
-    def _back(self) -> bool:
+    def _back(self, until: float) -> bool:
         """The shell answers: what it was running has ended, or its end is not waited for any more."""
-        reader = self._require()
-        until = time.monotonic() + _STOP
         framed = Framed(new_nonce())
         try:
-            reader.write(framed.feed("", f"(exit {_INTERRUPTED})", self._speech.word, self._speech.own))
-            while not framed.ended():
-                if not framed.take(reader):
-                    if time.monotonic() >= until:
-                        return False
-                    reader.wait(until - time.monotonic())
-                framed.forget()
+            self._require().write(framed.feed(f"(exit {_INTERRUPTED})", self._speech.word, self._speech.own))
         except SessionLost:
+            return False
+        if not self._ends_by(framed, until):
             return False
         framed.before.clear()  # of the command that is given up
         self._taken(framed)
@@ -389,7 +425,7 @@ class LoginShell:
     def _end(self) -> None:
         """In a thread of its own: on a dead link it takes a moment."""
         if self._killing and self.pid:
-            remote.signal(self._shared, "KILL", [-self.pid], 2 * _STOP)
+            remote.signal(self._shared, "KILL", [-self.pid], time.monotonic() + _STOP)
         self._drop_channel()
         self._shared.close()
 
@@ -404,5 +440,11 @@ class LoginShell:
         return self._reader
 
 
-def _named(pids: list[int]) -> str:
-    return f"process{'es' if len(pids) > 1 else ''} {', '.join(map(str, pids))}"
+def _patient(until: float) -> bool:
+    """While processes of root are being stopped there is nothing to read."""
+    time.sleep(max(0.0, min(0.1, until - time.monotonic())))
+    return False
+
+
+def _listed(pids: list[int]) -> str:
+    return ", ".join(map(str, pids[:5])) + (" ..." if len(pids) > 5 else "")

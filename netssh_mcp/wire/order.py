@@ -32,6 +32,7 @@ class Order:
     sudo_user: str = ""
     password: Secret | None = None
     answers: tuple[Answer, ...] = ()
+    shell: bool = False  # the line is shell text, not one command; `Session.run` says so
 
 
 PLAIN: Final = Order()

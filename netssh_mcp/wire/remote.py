@@ -1,4 +1,4 @@
-"""The processes of a host: which belong to a command, and signals to them.
+"""The processes of a host: which are below a shell, and signals to them.
 
 Each over a channel of its own, in bounded time.
 """
@@ -6,7 +6,6 @@ Each over a channel of its own, in bounded time.
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -14,15 +13,15 @@ from typing import TYPE_CHECKING
 import paramiko
 
 from netssh_mcp.errors import NetsshError, SessionLost
+from netssh_mcp.wire.halting import processes_of
 from netssh_mcp.wire.reader import Reader
 
 if TYPE_CHECKING:
     from netssh_mcp.wire.shared import Shared
 
 
-def script(shared: Shared, text: str, seconds: float) -> bytes | None:
-    """What a line for /bin/sh prints (it has no single quote); None when the host did not answer in time."""
-    until = time.monotonic() + seconds
+def script(shared: Shared, text: str, until: float) -> bytes | None:
+    """What a line for /bin/sh prints (it has no single quote); None when the host did not answer by then."""
     said = bytearray()
     try:
         reader = Reader(shared.channel(until), shared.device.name)
@@ -40,26 +39,30 @@ def script(shared: Shared, text: str, seconds: float) -> bytes | None:
     return None
 
 
-def signal(shared: Shared, name: str, pids: Iterable[int], seconds: float) -> bool:
+def signal(shared: Shared, name: str, pids: Iterable[int], until: float) -> bool:
     """A signal to processes, or to groups (negative); whether the host was told. Its `kill` is the shell's own."""
     words = " ".join(map(str, pids))
-    return script(shared, f"kill -s {name} -- {words} 2>/dev/null; echo done", seconds) is not None
+    return script(shared, f"kill -s {name} -- {words} 2>/dev/null; echo done", until) is not None
 
 
-def below(shared: Shared, root: int, spared: frozenset[int], seconds: float) -> list[int] | None:
-    """The processes under `root`, nearest first, without `spared` and what is under those; None when not known."""
-    told = script(shared, "cat /proc/[0-9]*/stat 2>/dev/null", seconds)
-    if not told:
+def below(shared: Shared, root: int, spared: frozenset[int], until: float, *, direct: bool = False) -> list[int] | None:
+    """The processes under `root`, nearest first, without `spared` and what is under those; None when not known.
+
+    `direct`: its children only.
+    """
+    told = script(shared, "cat /proc/[0-9]*/stat 2>/dev/null", until)
+    if told is None:
         return None
-    parents = {int(pid): int(parent) for pid, parent in re.findall(rb"(?m)^(\d+) \(.*\) [^Z] (\d+) ", told)}
+    processes = processes_of(told)
     found = [root]
     for pid in found:  # grows while it is read
-        found += [child for child, parent in parents.items() if parent == pid and child not in spared]
-    return found[1:]
+        if pid == root or not direct:
+            found += [each.pid for each in processes.values() if each.parent == pid and each.pid not in spared]
+    return [pid for pid in found[1:] if processes[pid].alive]
 
 
-def alive(shared: Shared, pids: Iterable[int], seconds: float) -> list[int] | None:
+def alive(shared: Shared, pids: Iterable[int], until: float) -> list[int] | None:
     """Those of them that still run; None when not known."""
     words = " ".join(f"/proc/{pid}/stat" for pid in pids)
-    told = script(shared, f"cat {words} 2>/dev/null", seconds)
-    return None if told is None else [int(pid) for pid in re.findall(rb"(?m)^(\d+) \(.*\) [^Z] ", told)]
+    told = script(shared, f"cat {words} 2>/dev/null", until)
+    return None if told is None else [each.pid for each in processes_of(told).values() if each.alive]
