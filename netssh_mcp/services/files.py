@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import stat
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 import anyio
@@ -18,6 +15,7 @@ from netssh_mcp.guard.policy import Grant
 from netssh_mcp.guard.protected_paths import protected
 from netssh_mcp.model import CommandClass
 from netssh_mcp.services.desk import Desk, Place, Recorded
+from netssh_mcp.services.file_facts import COLUMNS, changed, checked_path, described, octal, row
 from netssh_mcp.services.file_text import CONTEXT, MOST, BytesSource, checked_encoding, decoded, encoded, name_shown
 from netssh_mcp.services.jobs import Progress
 from netssh_mcp.services.local_files import LocalRoots
@@ -28,18 +26,15 @@ from netssh_mcp.wire.turn import Turn
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from netssh_mcp.wire.remote_files import Facts, Source, Written
+    from netssh_mcp.wire.remote_files import Source
     from netssh_mcp.wire.shared import Shared
 
 T = TypeVar("T")
 
 Tool = Literal["get_file", "put_file"]
 PAGE: Final = 1000  # entries of a folder in one answer
-_LONGEST: Final = 4096  # bytes of a path (PATH_MAX)
 _EVERY: Final = 0.5  # seconds between reports of progress
 _TIDY: Final = 5.0  # seconds of silence while a leftover is removed over a new connection
-_MODE: Final = re.compile(r"0?[0-7]{3,4}")
-_COLUMNS: Final = ("type", "size", "owner", "group", "mode", "mtime", "name", "target")
 _READS: Final = {"list": "read", "stat": "read", "read": "secret-read", "download": "secret-read"}
 
 
@@ -133,7 +128,7 @@ class Files:
         async def downloaded(found: _Found) -> dict[str, Any]:
             size, digest, told = await found.far.download(found.grant, found.path, target)
             checked = "sha256" if told else "size"
-            facts = {"path": _shown(found.path), "size": size, "sha256": digest, "checked": checked}
+            facts = {"path": name_shown(found.path), "size": size, "sha256": digest, "checked": checked}
             return {**_head(ask), "changed": False, "local_path": str(target.path), "file": facts}
 
         return await self._asked(ask, downloaded)
@@ -167,13 +162,14 @@ class Files:
                 progress=progress,
             )
         ask = _Ask(place, "put_file", action, path, sudo, progress)
-        bits = _mode(mode)
+        bits = octal(mode)
         if action == "delete":
             return await self._asked(ask, lambda found: self._deleted(ask, found))
         if action == "mkdir":
 
             async def made(found: _Found) -> dict[str, Any]:
-                return _written(ask, found, await found.far.mkdir(found.grant, found.path, bits, parents=make_dirs))
+                made_now = await found.far.mkdir(found.grant, found.path, bits, parents=make_dirs)
+                return {**_head(ask), **changed(found.path, made_now)}
 
             return await self._asked(ask, made, make_dirs=make_dirs)
         from netssh_mcp.wire.remote_files import Write  # noqa: PLC0415 - see `transfers`
@@ -182,7 +178,8 @@ class Files:
 
         async def from_source(source: Source) -> dict[str, Any]:
             async def wrote(found: _Found) -> dict[str, Any]:
-                return _written(ask, found, await found.far.write(found.grant, found.path, source, how))
+                wrote_now = await found.far.write(found.grant, found.path, source, how)
+                return {**_head(ask), **changed(found.path, wrote_now)}
 
             return await self._asked(ask, wrote, make_dirs=make_dirs)
 
@@ -219,12 +216,12 @@ class Files:
             ),
             limiter=self._desk.pool.threads,
         )
-        facts = {"path": _shown(found.path), "size": size, "encoding": encoding}
+        facts = {"path": name_shown(found.path), "size": size, "encoding": encoding}
         answer = {**_head(ask), "file": facts, "offset": offset, "binary": text.text is None}
         if text.text is None:
             answer["next"] = "It is no text: get_file(action='download') brings it to this side."
             return answer
-        command = f"get_file read {_shown(found.path)}"
+        command = f"get_file read {name_shown(found.path)}"
         kept = self._desk.outputs.keep(text.text, device=place.device.name, command=command)
         answer |= {"text": kept.shown, "truncated": kept.truncated or more, "redacted": text.redacted}
         answer["next_offset"] = offset + text.size if more else None
@@ -240,7 +237,7 @@ class Files:
         facts = await found.far.facts(found.grant, found.path)
         if facts.type != "folder":
             raise FileRefused(
-                f"{_shown(found.path)} is a {facts.type}", device=ask.place.device.name, hint="read or stat it."
+                f"{name_shown(found.path)} is a {facts.type}", device=ask.place.device.name, hint="read or stat it."
             )
         names = await found.far.names(found.grant, found.path, hidden=hidden)
         page = names[offset : offset + PAGE]
@@ -248,29 +245,29 @@ class Files:
         targets = dict(
             zip(links, await found.far.targets(found.grant, found.path, links), strict=True) if links else ()
         )
-        rows = [_row(each, each.target or targets.get(each.name, "")) for each in page]
+        rows = [row(each, each.target or targets.get(each.name, "")) for each in page]
         end = offset + len(page)
-        answer = {**_head(ask), "file": {"path": _shown(found.path)}, "total": len(names), "offset": offset}
+        answer = {**_head(ask), "file": {"path": name_shown(found.path)}, "total": len(names), "offset": offset}
         answer["next_offset"] = end if end < len(names) else None
-        answer["entries"] = {"columns": list(_COLUMNS), "rows": rows}
+        answer["entries"] = {"columns": list(COLUMNS), "rows": rows}
         if end < len(names):
             answer["next"] = f"{len(names) - end} more: offset={end} goes on."
         return answer
 
     async def _stat(self, ask: _Ask, found: _Found) -> dict[str, Any]:
         facts = await found.far.facts(found.grant, found.path)
-        return {**_head(ask), "file": _described(found.path, facts)}
+        return {**_head(ask), "file": described(found.path, facts)}
 
     async def _deleted(self, ask: _Ask, found: _Found) -> dict[str, Any]:
         facts = await found.far.facts(found.grant, found.path)
         await found.far.delete(found.grant, found.path, facts)
-        return {**_head(ask), "changed": True, "file": _described(found.path, facts)}
+        return {**_head(ask), "changed": True, "file": described(found.path, facts)}
 
     # -- the way there -------------------------------------------------------------------------------------------------
 
     async def _asked(self, ask: _Ask, act: Act, *, make_dirs: bool = False) -> dict[str, Any]:
         """The action on its path, judged and on record; by SFTP, and under sudo where that is asked and needed."""
-        _checked_path(ask.path)
+        checked_path(ask.path)
         try:
             if not ask.path.startswith("/"):
                 ask.path = await self._absolute(ask)
@@ -414,66 +411,5 @@ class Files:
         return result
 
 
-def _checked_path(path: str) -> None:
-    """InputError for what no path should be."""
-    if not path:
-        raise InputError("`path` is empty", hint="Give an absolute path, for example /etc/hosts.")
-    if not path.isprintable():
-        raise InputError(
-            "`path` has control characters or unpaired surrogates", hint="Such names cannot be named here."
-        )
-    if len(path.encode()) > _LONGEST:
-        raise InputError(f"`path` is longer than {_LONGEST} bytes", hint="Give a shorter path.")
-    if ".." in path.split("/"):
-        raise InputError("`path` has `..` in it", hint="Write the path without it: what it means depends on links.")
-
-
-def _mode(text: str) -> int | None:
-    if not text:
-        return None
-    if not _MODE.fullmatch(text):
-        raise InputError(f"`mode` {text[:20]!r} is not octal", hint="For example 0644, 755 or 4755.")
-    return int(text, 8)
-
-
 def _head(ask: _Ask) -> dict[str, Any]:
     return {"device": ask.place.device.name, "action": ask.action}
-
-
-def _shown(path: str) -> str:
-    return name_shown(path)
-
-
-def _described(path: str, facts: Facts) -> dict[str, Any]:
-    found = {
-        "path": _shown(path),
-        "type": facts.type,
-        "size": facts.size,
-        "owner": facts.owner,
-        "group": facts.group,
-        "mode": f"{facts.permissions:04o}",
-        "permissions": stat.filemode(facts.mode),
-        "mtime": _time(facts.mtime),
-    }
-    return {**found, "target": _shown(facts.target)} if facts.target else found
-
-
-def _row(facts: Facts, target: str) -> list[Any]:
-    described = _described(facts.name, facts)
-    return [*(described[column] for column in _COLUMNS[:-2]), _shown(facts.name), _shown(target) or None]
-
-
-def _time(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat().replace("+00:00", "Z")
-
-
-def _written(ask: _Ask, found: _Found, written: Written) -> dict[str, Any]:
-    facts = _described(found.path, written.facts)
-    if written.sha256:
-        facts["sha256"] = written.sha256
-    answer = {**_head(ask), "changed": written.changed, "created": written.created, "file": facts}
-    if written.made:
-        answer["made"] = [_shown(each) for each in written.made]
-    if written.note:
-        answer["note"] = written.note
-    return answer

@@ -189,7 +189,7 @@ def by_sudo(
 def needs_sudo(error: NetsshError) -> bool:
     """Whether the same may succeed under sudo."""
     from netssh_mcp.wire.remote_files import NoPermission
-    from netssh_mcp.wire.sftp import NoSftp
+    from netssh_mcp.wire.sftp_channel import NoSftp
 
     return isinstance(error, (NoPermission, NoSftp))
 

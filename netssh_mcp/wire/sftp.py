@@ -1,4 +1,4 @@
-"""SFTP on a channel of a host's shared connection: requests kept in flight, a cancel and a silent host noticed.
+"""SFTP on a channel of a host's shared connection: what can be asked, with as many requests in flight as it takes.
 
 Paramiko's own client waits for each answer when it reads, cannot be cancelled and knows no limit on silence. A request
 is as long as the server allows (255 kB with OpenSSH, `limits@openssh.com`) and 4 MB are under way; docs/operate.md has
@@ -8,40 +8,15 @@ the figures.
 from __future__ import annotations
 
 import struct
-import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable
 from typing import Final
 
-import paramiko
-
-from netssh_mcp.errors import CommandInterrupted, FileRefused, SessionLost, TransferBroken
 from netssh_mcp.wire import sftp_messages as m
-from netssh_mcp.wire.inbox import Inbox
-from netssh_mcp.wire.orderly import Orderly
-from netssh_mcp.wire.reader import Reader
-from netssh_mcp.wire.sftp_messages import Attributes, Buffer, Cursor, Named, framed, string
-from netssh_mcp.wire.shared import Shared
-from netssh_mcp.wire.turn import Turn
+from netssh_mcp.wire.sftp_channel import Exchange
+from netssh_mcp.wire.sftp_messages import Attributes, Buffer, Cursor, Named, string
 
-PATIENCE: Final = 30.0  # seconds without a byte in either direction
-_PACKET: Final = 256 << 10  # bytes of one SSH packet that we take; OpenSSH's own limit
 _IN_FLIGHT: Final = 4 << 20  # bytes asked for or sent and not yet answered
-_PIECE: Final = 32_768  # what every server takes in one request (the draft, section 3)
-_LONGEST: Final = 1 << 20  # bytes of one answer; more is no SFTP
-_LOOK: Final = 0.25  # seconds between looks for a cancel while the host takes no bytes
-
-
-class SftpRefused(FileRefused):
-    """The server answered a request with a status; `code` is its number."""
-
-    code: int = 0
-
-
-class NoSftp(FileRefused):
-    """The host has no SFTP for this user."""
 
 
 class Meter:
@@ -52,87 +27,8 @@ class Meter:
         self.total = 0
 
 
-class Sftp:
-    """One SFTP channel. Blocking; one thread at a time owns it; whoever opened it closes it."""
-
-    def __init__(self, shared: Shared, turn: Turn, *, patience: float = PATIENCE) -> None:
-        self.device = shared.device.name
-        self.extensions: frozenset[bytes] = frozenset()
-        self._turn = turn
-        self._patience = patience
-        self._number = 0
-        self._answers: dict[int, tuple[int, Buffer]] = {}
-        self._forgotten: set[int] = set()
-        self._held: list[bytes] = []  # pieces that came, put together only when a message is whole
-        self._held_size = 0
-        self._unsent = b""
-        self._moved_at = time.monotonic()
-        self._most_read = self._most_written = _PIECE
-        self._forced = False  # tidying up behind a cancel, which must not end that, too
-        self._channel = _opened(shared, turn, patience)
-        self._reader = Reader(self._channel, self.device)
-        self._reader.ended = "the SFTP server on the host ended, or was never there"
-        self._channel.settimeout(_LOOK)
-        turn.bind(self._reader.wake.set)
-        try:
-            self._begin()
-        except BaseException:
-            self.close()
-            raise
-
-    def _begin(self) -> None:
-        self._send(struct.pack(">IBI", 5, m.INIT, 3))
-        try:
-            version = self._one_message(time.monotonic() + self._patience)
-            cursor = Cursor(version[1:])
-            if version[0] != m.VERSION or cursor.number() < 3:
-                raise self._no_sftp()
-            names = set()
-            while cursor.more:
-                names.add(cursor.string())
-                cursor.string()
-        except SessionLost as error:
-            if not _connected(self._channel):
-                raise
-            raise self._no_sftp() from error  # `Subsystem sftp` points to a program that is not there
-        except IndexError as error:
-            raise self._no_sftp() from error
-        self.extensions = frozenset(names)
-        if m.LIMITS in names:
-            self._learn_limits()
-
-    def _learn_limits(self) -> None:
-        kind, body = self._wait(self._ask(m.EXTENDED, string(m.LIMITS)))
-        if kind == m.EXTENDED_REPLY:
-            cursor = Cursor(body)
-            cursor.long()
-            reading, writing = cursor.long(), cursor.long()
-            self._most_read = min(max(reading or _PIECE, _PIECE), _PACKET)
-            self._most_written = min(max(writing or _PIECE, _PIECE), _PACKET)
-
-    def _no_sftp(self) -> NoSftp:
-        return NoSftp(
-            "the host has no SFTP for this user: nothing there speaks it",
-            device=self.device,
-            hint="Its sshd_config needs `Subsystem sftp internal-sftp`, and a login script must print nothing. With "
-            "sudo=true files are read and written by commands instead.",
-        )
-
-    def close(self) -> None:
-        """End the channel; never waits for the host."""
-        self._turn.unbind()
-        self._channel.settimeout(0.0)
-        self._channel.close()
-
-    @contextmanager
-    def tidying(self, seconds: float) -> Iterator[None]:
-        """Requests in the block are made in spite of a cancel, and with this much patience in all."""
-        patience, self._patience, self._forced = self._patience, seconds, True
-        self._moved_at = time.monotonic()
-        try:
-            yield
-        finally:
-            self._patience, self._forced = patience, False
+class Sftp(Exchange):
+    """The requests of version 3, and OpenSSH's extensions. SftpRefused is the server's no."""
 
     # -- single requests -------------------------------------------------------------------------------------------
 
@@ -167,7 +63,7 @@ class Sftp:
 
     def shut_later(self, handle: bytes) -> None:
         """Close a handle that was only read from."""
-        self._later(m.CLOSE, string(handle))
+        self.later(m.CLOSE, string(handle))
 
     def setstat(self, path: bytes, attributes: Attributes) -> None:
         """Change owner, mode, size."""
@@ -208,7 +104,7 @@ class Sftp:
         """Bytes that may still be written on the file system of `path`; None where the server does not say."""
         if m.STATVFS not in self.extensions:
             return None
-        kind, body = self._wait(self._ask(m.EXTENDED, string(m.STATVFS), string(path)))
+        kind, body = self.wait(self.ask(m.EXTENDED, string(m.STATVFS), string(path)))
         if kind != m.EXTENDED_REPLY:
             return None
         cursor = Cursor(body)
@@ -222,7 +118,7 @@ class Sftp:
             return {}, {}
         users, groups = sorted(uids), sorted(gids)
         asked = (string(b"".join(struct.pack(">I", each) for each in ids)) for ids in (users, groups))
-        kind, body = self._wait(self._ask(m.EXTENDED, string(m.OWNERS), *asked))
+        kind, body = self.wait(self.ask(m.EXTENDED, string(m.OWNERS), *asked))
         if kind != m.EXTENDED_REPLY:
             return {}, {}
         cursor = Cursor(body)
@@ -233,14 +129,14 @@ class Sftp:
         handle = self._handle(m.OPENDIR, string(path))
         try:
             while True:
-                kind, body = self._wait(self._ask(m.READDIR, string(handle)))
+                kind, body = self.wait(self.ask(m.READDIR, string(handle)))
                 if kind == m.STATUS and Cursor(body).number() == m.EOF:
                     return
-                for found in Cursor(self._expect(m.NAME, kind, body)).names():
+                for found in Cursor(self.expect(m.NAME, kind, body)).names():
                     if found.name not in (b".", b".."):
                         yield found
         finally:
-            self._later(m.CLOSE, string(handle))
+            self.later(m.CLOSE, string(handle))
 
     # -- contents ----------------------------------------------------------------------------------------------------
 
@@ -252,12 +148,12 @@ class Sftp:
         try:
             while at < end:
                 while ahead < end and ahead - at < _IN_FLIGHT:
-                    size = min(self._most_read, end - ahead)
+                    size = min(self.most_read, end - ahead)
                     asked[self._ask_read(handle, ahead, size)] = (ahead, size)
                     ahead += size
                 request = next(iter(asked))
                 offset, size = asked.pop(request)
-                data = self._data(*self._wait(request))
+                data = self._data(*self.wait(request))
                 if not data:
                     end = min(end, offset)
                 elif len(data) < size:  # OpenSSH: at the end only; a pipe, /proc: a page at a time
@@ -271,7 +167,7 @@ class Sftp:
                     at += len(piece)
                     meter.done += len(piece)
         finally:
-            self._forgotten.update(asked)
+            self.forget(asked)
         return at
 
     def write(self, handle: bytes, start: int, source: Callable[[int], bytes], meter: Meter) -> int:
@@ -279,236 +175,52 @@ class Sftp:
         sent: OrderedDict[int, int] = OrderedDict()  # request -> length
         at, under_way = start, 0
         try:
-            while data := source(self._most_written):
-                sent[self._ask(m.WRITE, string(handle), struct.pack(">QI", at, len(data)), data)] = len(data)
+            while data := source(self.most_written):
+                sent[self.ask(m.WRITE, string(handle), struct.pack(">QI", at, len(data)), data)] = len(data)
                 at += len(data)
                 under_way += len(data)
-                while sent and (under_way > _IN_FLIGHT or self._came(next(iter(sent)))):
+                while sent and (under_way > _IN_FLIGHT or self.came(next(iter(sent)))):
                     under_way -= self._acknowledged(sent, meter)
             while sent:
                 self._acknowledged(sent, meter)
         finally:
-            self._forgotten.update(sent)
+            self.forget(sent)
         return at
 
     def _acknowledged(self, sent: OrderedDict[int, int], meter: Meter) -> int:
         request, size = sent.popitem(last=False)
-        self._expect(m.STATUS, *self._wait(request))
+        self.expect(m.STATUS, *self.wait(request))
         meter.done += size
         return size
 
     def _ask_read(self, handle: bytes, offset: int, size: int) -> int:
-        return self._ask(m.READ, string(handle), struct.pack(">QI", offset, size))
+        return self.ask(m.READ, string(handle), struct.pack(">QI", offset, size))
 
     def _data(self, kind: int, body: Buffer) -> Buffer:
         """What a READ brought; b"" at the end of the file."""
         if kind == m.STATUS and Cursor(body).number() == m.EOF:
             return b""
-        body = self._expect(m.DATA, kind, body)
+        body = self.expect(m.DATA, kind, body)
         if len(body) < 4 or int.from_bytes(body[:4], "big") != len(body) - 4:
-            raise self._garbage()
+            raise self.garbage()
         return body[4:]
 
-    # -- questions and answers -----------------------------------------------------------------------------------------
-
     def _names(self, kind: int, path: bytes) -> list[Named]:
-        found = Cursor(self._expect(m.NAME, *self._wait(self._ask(kind, string(path))))).names()
+        found = Cursor(self.expect(m.NAME, *self.wait(self.ask(kind, string(path))))).names()
         if not found:
-            raise self._garbage()
+            raise self.garbage()
         return found
 
     def _attributes(self, kind: int, what: bytes) -> Attributes:
-        return Cursor(self._expect(m.ATTRS, *self._wait(self._ask(kind, string(what))))).attributes()
+        return Cursor(self.expect(m.ATTRS, *self.wait(self.ask(kind, string(what))))).attributes()
 
     def _handle(self, kind: int, body: bytes) -> bytes:
-        return Cursor(self._expect(m.HANDLE, *self._wait(self._ask(kind, body)))).string()
+        return Cursor(self.expect(m.HANDLE, *self.wait(self.ask(kind, body)))).string()
 
     def _done(self, kind: int, *body: bytes) -> None:
-        self._expect(m.STATUS, *self._wait(self._ask(kind, *body)))
-
-    def _expect(self, wanted: int, kind: int, body: Buffer) -> Buffer:
-        """The body of an answer of this kind; SftpRefused for a status that is not OK."""
-        if kind == m.STATUS:
-            cursor = Cursor(body)
-            code = cursor.number()
-            if code == m.OK and wanted == m.STATUS:
-                return body
-            said = cursor.string().decode("utf-8", "backslashreplace") if cursor.more else ""
-            refused = SftpRefused(_REASONS.get(code, f"the host refused it (SFTP status {code})"), device=self.device)
-            refused.code, refused.line = code, said if code not in _REASONS else ""
-            raise refused
-        if kind != wanted:
-            raise self._garbage()
-        return body
-
-    def _ask(self, kind: int, *body: bytes) -> int:
-        """Send a request; its number. A host that keeps up never makes us wait, so a cancel is looked for here."""
-        self._check_cancel()
-        self._number += 1
-        self._send(framed(kind, self._number, *body))
-        return self._number
-
-    def _later(self, kind: int, *body: bytes) -> None:
-        """Send a request whose answer says nothing; a link that is gone needs none."""
-        try:
-            self._forgotten.add(self._ask(kind, *body))
-        except (SessionLost, TransferBroken, CommandInterrupted):
-            return
-
-    def _came(self, request: int) -> bool:
-        """Whether its answer is here, without waiting."""
-        self._take()
-        return request in self._answers
-
-    def _wait(self, request: int) -> tuple[int, Buffer]:
-        """Kind and body of the answer to it."""
-        self._turn.bind(self._reader.wake.set)  # a script may have had it meanwhile
-        while (answer := self._answers.pop(request, None)) is None:
-            if not self._take():
-                self._check()
-                self._reader.wait(max(0.0, min(self._patience, self._silent_until() - time.monotonic())))
-        return answer
-
-    def _one_message(self, deadline: float) -> bytes:
-        """The first message, which has no number."""
-        while (message := self._split()) is None:
-            if not self._hold():
-                self._check()
-                self._reader.wait(deadline - time.monotonic())
-        return bytes(message)
-
-    def _take(self) -> bool:
-        """Read what is there; whether anything was."""
-        if not self._hold():
-            return False
-        while (message := self._split()) is not None:
-            number = int.from_bytes(message[1:5], "big")
-            if number in self._forgotten:
-                self._forgotten.discard(number)
-            else:
-                self._answers[number] = (message[0], message[5:])
-        return True
-
-    def _hold(self) -> bool:
-        data = self._reader.take()
-        if data:
-            self._moved_at = time.monotonic()
-            self._held.append(data)
-            self._held_size += len(data)
-        return bool(data)
-
-    def _split(self) -> memoryview | None:
-        """The next whole message, taken off what was read."""
-        if self._held_size < 4:
-            return None
-        if len(self._held[0]) < 4:
-            self._held = [b"".join(self._held)]
-        size = int.from_bytes(self._held[0][:4], "big")
-        if not 5 <= size <= _LONGEST:
-            raise self._garbage()
-        if self._held_size < size + 4:
-            return None
-        whole = self._held[0] if len(self._held) == 1 else b"".join(self._held)
-        rest = whole[size + 4 :]
-        self._held, self._held_size = ([rest] if rest else []), len(rest)
-        return memoryview(whole)[4 : size + 4]
-
-    def _send(self, data: bytes) -> None:
-        """All of it, behind what a cancel has cut off: half a request would swallow the next one."""
-        data, self._unsent, at = self._unsent + data if self._unsent else data, b"", 0
-        try:
-            while at < len(data):
-                at += self._sent(data[at:] if at else data)
-        finally:
-            self._unsent = data[at:]
-
-    def _sent(self, data: bytes) -> int:
-        """How much of it went out; nothing while the host takes nothing."""
-        try:
-            count = self._channel.send(data)
-        except TimeoutError:
-            self._take()
-            self._check()
-            return 0
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise self._reader.lost() from error
-        if not count:
-            raise self._reader.lost()
-        self._moved_at = time.monotonic()
-        return count
-
-    def _silent_until(self) -> float:
-        return self._moved_at + self._patience
-
-    def _check(self) -> None:
-        """Raise when the call was cancelled, or nothing has moved for too long."""
-        self._check_cancel()
-        if time.monotonic() >= self._silent_until():
-            raise TransferBroken(
-                f"the host sent and took no byte for {self._patience:g} s",
-                device=self.device,
-                hint="Try again; check the host's load and the link to it.",
-            )
-
-    def _check_cancel(self) -> None:
-        if self._turn.cancelled and not self._forced:
-            raise CommandInterrupted("the transfer was cancelled", device=self.device, hint="Ask again.")
-
-    def _garbage(self) -> TransferBroken:
-        return TransferBroken(
-            "the host's SFTP server sent what is no SFTP",
-            device=self.device,
-            hint="Check what `Subsystem sftp` in its sshd_config names, and that no login script prints anything.",
-        )
-
-
-_REASONS: Final = {
-    m.NO_SUCH_FILE: "there is no such file or folder",
-    m.PERMISSION_DENIED: "permission denied",
-    m.UNSUPPORTED: "the host's SFTP server cannot do this",
-}
+        self.expect(m.STATUS, *self.wait(self.ask(kind, *body)))
 
 
 def _by_id(ids: list[int], names: bytes) -> dict[int, str]:
     cursor = Cursor(names)
     return {each: cursor.string().decode("utf-8", "backslashreplace") for each in ids if cursor.more}
-
-
-def _connected(channel: paramiko.Channel) -> bool:
-    """Whether the connection is up, though the channel may have ended."""
-    transport = channel.get_transport()
-    return bool(transport.is_active())
-
-
-def _opened(shared: Shared, turn: Turn, patience: float) -> paramiko.Channel:
-    """A channel with the SFTP subsystem. A cancel, or a host that does not answer, closes it under Paramiko's wait."""
-    channel = shared.channel(time.monotonic() + patience)
-    orderly = Orderly(shared.transport)
-    channel.in_buffer = Inbox()  # type: ignore[assignment]  # all that a channel needs of it
-    channel.transport = orderly  # type: ignore[assignment]  # all that a channel needs of it
-
-    def give_up() -> None:
-        threading.Thread(target=channel.close, name="netssh-sftp-end", daemon=True).start()
-
-    timer = threading.Timer(patience, give_up)
-    timer.daemon = True
-    timer.start()
-    turn.bind(give_up)
-    try:
-        channel.invoke_subsystem("sftp")
-    except (OSError, EOFError, paramiko.SSHException) as error:
-        if turn.cancelled:
-            raise CommandInterrupted(
-                "the call was cancelled before anything was done", device=shared.device.name, effect="none"
-            ) from error
-        if not shared.alive:
-            raise shared.lost() from error
-        raise NoSftp(
-            "the host's sshd offers no SFTP",
-            device=shared.device.name,
-            hint="Its sshd_config needs `Subsystem sftp internal-sftp`. With sudo=true files are read and written by "
-            "commands instead.",
-        ) from error
-    finally:
-        timer.cancel()
-    return channel

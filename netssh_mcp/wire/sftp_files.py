@@ -27,7 +27,8 @@ from netssh_mcp.wire.remote_files import (
     only_regular,
     parent,
 )
-from netssh_mcp.wire.sftp import Meter, Sftp, SftpRefused
+from netssh_mcp.wire.sftp import Meter, Sftp
+from netssh_mcp.wire.sftp_channel import SftpRefused
 from netssh_mcp.wire.sftp_messages import Attributes, Buffer
 from netssh_mcp.wire.shared import Shared
 from netssh_mcp.wire.turn import Turn

@@ -52,7 +52,7 @@ def save(target: LocalTarget, data: bytes) -> None:
 
 def test_without_an_open_folder_there_is_no_transfer_and_the_error_says_how_to_open_one(tmp_path: Path) -> None:
     roots = LocalRoots(settings(tmp_path))
-    for ask in (lambda: roots.source("/etc/hosts"), lambda: roots.target("/tmp/x", overwrite=True)):
+    for ask in (lambda: roots.source("/etc/hosts"), lambda: roots.target("/srv/x", overwrite=True)):
         with pytest.raises(InputError, match="no folder") as caught:
             ask()
         assert "--allow-dir DIR" in caught.value.hint
@@ -90,9 +90,9 @@ def test_no_link_is_followed_not_even_one_that_stays_inside(through: str, roots:
         else:
             (root / f"{name}-link").symlink_to(where)
             path = root / f"{name}-link" / ("secret" if through == "folder" else "new/deep/x")
-        with pytest.raises(InputError, match="link|no such|No such"):
+        with pytest.raises(InputError, match=r"link|[Nn]o such"):
             roots.source(str(path))
-        with pytest.raises(InputError, match="link|regular"):
+        with pytest.raises(InputError, match=r"link|regular"):
             save(roots.target(str(path), overwrite=True), b"new")
     assert (root.parent / "closed" / "secret").read_text() == "secret"
     assert sorted(path.name for path in (root.parent / "closed").iterdir()) == ["secret"]
