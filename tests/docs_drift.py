@@ -84,6 +84,8 @@ def _section(tool: Tool) -> str:
     for name, field in tool["inputSchema"]["properties"].items():
         default = f"`{json.dumps(field['default'])}`" if "default" in field else "required"
         lines.append(f"| `{name}` | {_cell(_type(field))} | {default} | {_cell(field['description'])} |")
+    if "properties" not in tool["outputSchema"]:
+        return "\n".join([*lines, "", "The answer depends on the action: [operate.md](operate.md)."])
     lines += ["", "| answer | type | |", "|---|---|---|"]
     required = tool["outputSchema"].get("required", [])
     lines += [f"| {name} | {kind} | {text} |" for name, kind, text in _answer(tool["outputSchema"], required)]

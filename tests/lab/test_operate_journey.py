@@ -168,8 +168,7 @@ async def test_from_an_empty_inventory_to_a_changed_service_used_through_a_tunne
         assert denied.error["kind"] == "denied"
         closed = await house.call("session", action="close_all")
         assert not closed.failed, closed.text
-        listed = (await house.call("forward", action="list")).fields
-        assert {row[listed["columns"].index("state")] for row in listed["rows"]} == {"ended"}
+        assert (await house.call("forward", action="list")).fields["rows"] == []
         removed = await house.call("host", action="remove", name="db1")
         assert not removed.failed, removed.text
         assert (await house.call("list_devices")).fields["rows"] == []
