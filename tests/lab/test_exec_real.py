@@ -110,7 +110,7 @@ class Host:
         with anyio.fail_after(30):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(work)
-                await until(lambda: ends or not seen or seen in turn.partial())
+                await until(lambda: ends or not seen or seen in turn.partial() + turn.errors())
                 yield turn, ends
 
     async def failing(self, error: type[NetsshError], line: str, **more: Any) -> Any:
@@ -373,10 +373,10 @@ async def test_a_question_is_named_and_the_callers_input_goes_to_it(ops: Host) -
         await until(lambda: turn.waiting)
         assert (turn.waiting, turn.question) == ("yes_no", "Proceed? [y/N] ")
         assert turn.send("n\n")
-        await until(lambda: "<n>\n" in turn.partial())
+        await until(lambda: "<n>\n" in turn.partial() + turn.errors())
         await until(lambda: not turn.waiting)
         assert turn.send("more\n")
-        await until(lambda: "more\n" in turn.partial())
+        await until(lambda: "more\n" in turn.partial() + turn.errors())
         assert turn.send("\x04")
         await until(lambda: ends)
     assert ends[0].output == "Proceed? [y/N] <n>\nmore\n"
@@ -409,7 +409,7 @@ async def test_a_signal_reaches_the_command_and_it_goes_on(ops: Host) -> None:
     script = "trap 'echo got it' USR1; echo up; while :; do read x && break; done; echo end"
     async with ops.under_way(script, "up\n") as (turn, ends):
         turn.signal("USR1")
-        await until(lambda: "got it\n" in turn.partial())
+        await until(lambda: "got it\n" in turn.partial() + turn.errors())
         turn.send("\n")
     assert ends[0].output == "up\ngot it\nend\n"
 
@@ -631,7 +631,7 @@ async def test_input_for_a_command_under_sudo_comes_behind_the_password(ops: Hos
     async with ops.under_way(text, sudo=True, password=ops.password) as (turn, ends):
         await until(lambda: processes(f"sudo -k -S -- /bin/sh -c {text}"))
         turn.send("for the command\n")  # while sudo asks, or has not taken the answer
-        await until(lambda: "for the command\n" in turn.partial())
+        await until(lambda: "for the command\n" in turn.partial() + turn.errors())
         turn.send("\x04")
     assert ends[0].output == "up\nfor the command\nend\n"
 
