@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from netssh_mcp.errors import CommandDenied, InputError, PolicyError
@@ -325,8 +326,10 @@ def unknown_words(
     """Entries whose first word none of the rule's platforms has.
 
     Where all of these have a complete vocabulary that is `sure`; where one has not (Linux: any program), only words
-    that look like a known one are given, and only when not `sure`.
+    that look like a known one are given, and only when not `sure`. The words of config mode are in no table: where a
+    rule allows that class, an entry may be one of them unless it looks like a command.
     """
+    configures = any(rule.classes is not None and "config" in rule.classes for rule in rules.rules)
     found: list[tuple[str, str]] = []
     for rule, names in Sheet(rules, inventory, Clock()).scopes:
         platforms = sorted({inventory.devices[name].platform for name in names or () if name in inventory.devices})
@@ -337,6 +340,8 @@ def unknown_words(
         for entry in (*rule.allow, *rule.deny, *rule.deny_always):
             first = entry.words[0].lower()
             if first in (*words, *ACTIONS, "...", "*") or not (sure or near(first, words)):
+                continue
+            if configures and not get_close_matches(first, words, n=1, cutoff=0.72):  # `shutdown` is no slip of `show`
                 continue
             where = ", ".join(platforms)
             text = f"{entry.text!r}: no command of {where} begins with {first!r}; {did_you_mean(first, words)}"

@@ -769,6 +769,20 @@ def test_every_policy_in_readme_and_docs_is_one_and_every_key_is_described(tmp_p
         assert f"`{key}" in page
 
 
+def test_words_of_config_mode_may_be_entries_where_a_rule_allows_that_class(tmp_path: Path) -> None:
+    text = "version: 1\nrules:\n  - devices: r1\n    classes: [read{more}]\n    deny: [shutdown, neighbor, {word}]\n"
+
+    def load(more: str, word: str) -> object:
+        path = _write(tmp_path, text.format(more=more, word=word))
+        return PolicySource(path, doubts=lambda rules: unknown_words(rules, INVENTORY, PROFILES.get)).current()
+
+    assert load(", config", "no router bgp")
+    with pytest.raises(InputError, match="did you mean show"):
+        load(", config", "shwo version")
+    with pytest.raises(InputError, match="begins with"):
+        load("", "reload")
+
+
 # -- the only door -------------------------------------------------------------------------------------------------
 
 
