@@ -19,7 +19,7 @@ from netssh_mcp.wire.text import clean, last_line
 from netssh_mcp.wire.turn import Turn
 
 _TAIL = 2048  # bytes: page prompts are far shorter
-_ASKS = re.compile(r"[:?\])>}]\s*")  # how a line ends that may ask something
+_ASKS = tuple(":?]>")  # how a line ends that may ask; what is typed into an output is the next command
 
 
 def one_line_each(answers: tuple[Answer, ...]) -> None:
@@ -90,7 +90,7 @@ class Dialogue:
         """Not a prompt: that takes commands, and those are the policy's to allow. Nor the command's own echo."""
         exchange = self._exchange
         prompt = line.endswith(exchange.prompt.line) or re.search(rf"(?:{exchange.profile.prompts.pattern})\Z", line)
-        return not prompt and line not in exchange.line and _ASKS.search(line[-80:].rstrip()[-1:]) is not None
+        return not prompt and line not in exchange.line and line.rstrip().endswith(_ASKS)
 
     def _still_asks(self, reason: str, line: str) -> bool:
         """A log line may have come since; to the page prompt nothing may."""
