@@ -44,10 +44,13 @@ class Shared:
         """Whether the host still answers; within seconds, and not asked again for some."""
         return self.alive and self._bastion.answers(time.monotonic() + _LONGEST)
 
-    def channel(self, deadline: float) -> paramiko.Channel:
-        """A session channel. Unreachable when the host has no room for one, SessionLost when the connection is gone."""
+    def channel(self, deadline: float, *, window: int | None = None) -> paramiko.Channel:
+        """A session channel. Unreachable when the host has no room for one, SessionLost when the connection is gone.
+
+        `window`: bytes that the host may send ahead of who reads; 2 MiB where none is given.
+        """
         try:
-            return self.transport.open_session(timeout=max(0.1, deadline - time.monotonic()))
+            return self.transport.open_session(window_size=window, timeout=max(0.1, deadline - time.monotonic()))
         except paramiko.ChannelException as error:
             raise Unreachable(
                 "logged in, but the host opens no further session on this connection",
