@@ -93,18 +93,19 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             commands = Commands(desk, Parsers(settings.templates))
             harvester = Harvester(inventory=inventory, profiles=profiles, pool=pool, audit=audit)
             shells, forwards = Shells(desk), Forwards(desk)
+            sessions = Sessions(desk, shells, forwards)
             tasks.start_soon(shells.sweep)
             try:
                 yield App(
                     settings,
                     commands,
-                    Devices(inventory, profiles, pool, wall),
+                    Devices(inventory, profiles, pool, wall, sessions.listing),
                     outputs,
                     JobActions(jobs, audit, vault),
                     pool,
                     harvester,
                     runs=Runs(desk),
-                    sessions=Sessions(desk),
+                    sessions=sessions,
                     shells=shells,
                     files=Files(desk),
                     forwards=forwards,

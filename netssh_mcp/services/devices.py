@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from netssh_mcp.errors import InputError
@@ -11,6 +10,7 @@ from netssh_mcp.knowledge.inventory import Device, InventorySource
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.knowledge.profiles import Profiles
 from netssh_mcp.services import policy_view
+from netssh_mcp.services.listing import COLUMNS, Listing
 from netssh_mcp.sessions.pool import Pool
 
 _VIEWS = ("devices", "groups", "platforms", "sessions", "policy")
@@ -26,10 +26,12 @@ def _cells() -> list[Cells]:
 class Devices:
     """The `list_devices` service; reads only what this process knows."""
 
-    def __init__(self, inventory: InventorySource, profiles: Profiles, pool: Pool, wall: Wall) -> None:
+    def __init__(
+        self, inventory: InventorySource, profiles: Profiles, pool: Pool, wall: Wall, listing: Listing | None = None
+    ) -> None:
         self._inventory = inventory
         self._profiles = profiles
-        self._pool = pool
+        self._listing = listing or Listing(pool)
         self._wall = wall
 
     def list(self, targets: str = "", view: str = "devices", command: str = "") -> dict[str, Any]:
@@ -80,31 +82,7 @@ class Devices:
 
     def _sessions(self, names: set[str] | None) -> Sheet:
         """Of these devices, or all: also of targets that are in no inventory."""
-        columns = ["session", "device", "user", "platform", "state", "mode", "up", "idle", "commands", "last"]
-        columns.append("via")  # the jump hosts on the way, in hop order
-        now = time.monotonic()
-        rows = _cells()
-        for session, busy in self._pool.sessions():
-            if names is not None and session.device.name not in names:
-                continue
-            connection = session.connection
-            state = "running" if busy else session.state if connection.alive else "dead"
-            rows.append(
-                [
-                    session.number,
-                    session.device.name,
-                    session.device.username,
-                    session.device.platform,
-                    state,
-                    connection.mode,
-                    round(now - session.opened_at, 1),
-                    0.0 if busy else round(now - session.used_at, 1),
-                    session.commands_run,
-                    session.last_command,
-                    list(session.device.jump),
-                ]
-            )
-        return columns, rows
+        return list(COLUMNS), self._listing.rows(names, fenced=False)
 
     def _platforms(self) -> dict[str, Any]:
         found = self._profiles.rows()

@@ -17,7 +17,7 @@ from netssh_mcp.wire.terminal_keys import typed
 
 _USER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\-]{0,63}\$?|#\d{1,10}")  # `#1000` is sudo's way to say a uid
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_SESSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:\-]{0,63}")
+_SESSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:#\-]{0,63}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _KEY: Final = re.compile(r"<[^<>\s]{1,30}>")
 _LONGEST: Final = 4096  # characters of a path, of a value, of an answer
@@ -53,15 +53,10 @@ class Wish:
             raise InputError("sudo_user says who instead of root, and sudo is not set", hint="Give sudo=true with it.")
         if sudo_user and not _USER.fullmatch(sudo_user):
             raise InputError(f"sudo_user {sudo_user[:40]!r} is no user's name", hint="A name, or a uid as '#1000'.")
-        if session and sudo:  # a kept shell is its user's; its commands would run without sudo
-            raise InputError(
-                "sudo is for single commands, and `session` names a kept shell of the login's user",
-                hint="Leave `session` out, and give `cwd` and `env` with the command.",
-            )
         if session and not _SESSION.fullmatch(session):
             raise InputError(
                 f"{session[:40]!r} is no name for a session",
-                hint="Letters, digits and ._@:- , at most 64, beginning with a letter or a digit.",
+                hint="Letters, digits and ._@:#- , at most 64, beginning with a letter or a digit.",
             )
         if cwd:
             _check_path(cwd)

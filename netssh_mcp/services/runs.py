@@ -135,16 +135,18 @@ class _Call:
     async def _ready(self, way: Way, row: Row) -> tuple[Grant, str]:
         """Leave to send the row's command into an open session, and the id of that decision on record.
 
-        Decided before a login, and once more where the session turns out to be in another mode than was thought.
+        Decided before a login, and once more where the session turns out to be in another mode, or another directory,
+        than was thought.
         """
         audit, text, device = self._desk.audit, row.command, row.device.name
         self._wish.check_secrets(self._desk.inventory.vault, device)
         form, grant = self._granted(way, row, text)
+        cwd = self._wish.cwd or way.cwd
         decision = self._desk.allowed(grant, **self._wish.on_record())
         try:
             await way.open(row)
             self._wish.check_secrets(self._desk.inventory.vault, device)  # the login has used some for the first time
-            if form not in self._forms(way):
+            if form not in self._forms(way, text) or cwd != (self._wish.cwd or way.cwd):
                 audit.record_outcome(decision, outcome="error", error="mode")
                 decision = ""
                 form, grant = self._granted(way, row, text)
@@ -156,14 +158,14 @@ class _Call:
             raise
         return grant, decision
 
-    def _forms(self, way: Way) -> tuple[Form, ...]:
-        return ("shell",) if self._wish.shell else way.forms
+    def _forms(self, way: Way, text: str) -> tuple[Form, ...]:
+        return ("shell",) if self._wish.shell else way.forms_of(text)
 
     def _granted(self, way: Way, row: Row, text: str) -> tuple[Form, Grant]:
         """In the first form in which it is allowed; a refusal of the likeliest is on record. CommandDenied."""
         wish, wall = self._wish, self._desk.wall
         refused: NetsshError | None = None
-        for form in self._forms(way):
+        for form in self._forms(way, text):
             try:
                 grant = wall.decide_any(
                     self._inventory,
@@ -173,7 +175,7 @@ class _Call:
                     form=form,
                     sudo=wish.sudo,
                     sudo_user=wish.sudo_user,
-                    cwd=wish.cwd,
+                    cwd=wish.cwd or way.cwd,
                     env=tuple(wish.env),
                 )
                 if not row.counted:
@@ -190,4 +192,6 @@ class _Call:
     def _told(self, reply: Reply, row: Row) -> dict[str, Any]:
         answer = shape(row, ok=True) | self._rows.text(reply.output, row, self._cap)
         answer |= {"parsed_by": "raw", "framing": reply.framing, "events": [visible(event) for event in reply.events]}
+        if reply.cwd:
+            answer["cwd"] = visible(self._desk.shown.line(reply.cwd, row.profile))
         return answer | self._rows.ending(row, reply.exit_status, reply.signal, reply.stderr, self._cap)

@@ -5,6 +5,7 @@ Opened by the first command that is allowed, closed with the call. Blocking work
 
 from __future__ import annotations
 
+import re
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from netssh_mcp.wire.shared import Shared
 
 BYTE_LIMIT: Final = 64 << 20  # of one command's output held in memory; what is longer is interrupted
+# Built-ins of POSIX shells, bash and zsh whose effect stays, other than a directory's, and assignments.
+_STAYS: Final = re.compile(
+    r"(?:\.|alias|autoload|bind|builtin|command|compdef|complete|coproc|declare|enable|eval|exec|export|function|getopts"
+    r"|hash|integer|let|local|mapfile|readarray|printf\s+-v|read|readonly|set|setopt|shopt|source|trap|typeset|unalias"
+    r"|unset|unsetopt|vared|zmodload)(?:\s|$)|\\|\S*=|\S*\(\)"
+)
 
 
 class Way:
@@ -52,6 +59,16 @@ class Way:
     @property
     def forms(self) -> tuple[Form, ...]:
         return ("command",)
+
+    def forms_of(self, text: str) -> tuple[Form, ...]:
+        """What this command may be."""
+        del text
+        return self.forms
+
+    @property
+    def cwd(self) -> str:
+        """Where commands run, if not where a login is."""
+        return ""
 
     def fits(self, grant: Grant) -> None:
         """Raises when this command is not to be sent into what was opened."""
@@ -214,6 +231,15 @@ class Named(Login):
             inside = kept is not None and kept.session is not None and kept.mode.startswith("config")
             return ("config", "command") if inside else ("command", "config")
         return super().forms
+
+    def forms_of(self, text: str) -> tuple[Form, ...]:
+        """On a host, what changes the meaning of later commands is shell text: `alias ls=rm`, `export PATH=...`."""
+        return ("shell",) if self.place.linux and _STAYS.match(text.lstrip()) else self.forms
+
+    @property
+    def cwd(self) -> str:
+        kept = self.desk.pool.named.find(self.place.device.name, self.name) if self.place.linux else None
+        return kept.away if kept is not None else ""
 
     def fits(self, grant: Grant) -> None:
         if not self.place.linux:

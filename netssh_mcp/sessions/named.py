@@ -61,6 +61,11 @@ class Named:
         """Whose it is."""
         return self.hops[-1]
 
+    @property
+    def away(self) -> str:
+        """The directory that it is in, if that is not where it began; "" too when it is not open."""
+        return self.session.cwd if self.session is not None and self.session.cwd != self.session.began_in else ""
+
     def note(self) -> None:
         """Remember of its session what is told when it is gone."""
         if self.session is not None:

@@ -29,6 +29,7 @@ _THREADS = 1024  # commands under way at once in one server; each has a worker t
 _LOGINS = 64  # logins under way at once: key exchange is CPU work on both sides
 _REFUSED_FOR = 900.0  # seconds a refused credential is not tried again on the same device
 _SWEEP = 30.0
+_SURE = 5.0  # seconds after its last command for which an idle session is not asked
 
 
 class Closeable(Protocol):
@@ -266,7 +267,27 @@ class Pool:
 
     async def answers(self, session: Session) -> bool:
         """Whether the other side of an idle session still answers; within seconds."""
-        return await anyio.to_thread.run_sync(session.connection.answers, limiter=self.threads)
+        session.silent = not await anyio.to_thread.run_sync(session.connection.answers, limiter=self.threads)
+        return not session.silent
+
+    async def look(self) -> None:
+        """Ask all idle sessions whether they are still there; a few seconds at most. None is closed for its answer."""
+        before = time.monotonic() - _SURE
+        idle = [session for session, busy in self.sessions() if not busy]
+        idle += [kept.session for kept in self.named.rows() if kept.session is not None and not kept.busy]
+        async with anyio.create_task_group() as tasks:
+            for session in idle:
+                if session.connection.alive and session.used_at < before:
+                    tasks.start_soon(self.answers, session)
+
+    def close_idle(self, name: str = "") -> int:
+        """Close the idle sessions of a device, or of all, that nobody keeps; how many there were."""
+        slots = [slot for slot in self._slots.values() if name in ("", slot.hops[-1].name)]
+        idle = [session for slot in slots for session in slot.idle]
+        for slot in slots:
+            while slot.idle:
+                slot.idle.pop().close()
+        return len(idle)
 
     # -- login ---------------------------------------------------------------------------------------------------
 
@@ -410,6 +431,7 @@ class Pool:
         while True:
             await anyio.sleep(_SWEEP)
             self.expire(time.monotonic())
+            await self.look()
 
     def expire(self, now: float) -> None:
         """Close what is idle for too long at `now` (monotonic), and what has ended by itself."""

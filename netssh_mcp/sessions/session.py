@@ -103,7 +103,9 @@ class Session:
         self.commands_run = 0
         self.last_command = ""
         self.state: SessionState = "clean"
-        self.cwd = ""  # of a kept Linux session, after its last command
+        self.cwd: str = getattr(connection, "cwd", "")  # of a kept Linux session, after its last command
+        self.began_in = self.cwd
+        self.silent = False  # it did not answer when it was asked last
         self.spent = False  # its user left it in a state that the next one must not find; it is closed, not lost
         self._at_prompt = True
 
@@ -154,7 +156,7 @@ class Session:
         except NetsshError:  # not sent, or stopped and the prompt proven again, or else the connection is closed
             self._at_prompt = True
             raise
-        self._at_prompt = True
+        self._at_prompt, self.silent = True, False
         self.cwd = reply.cwd
         return reply
 

@@ -213,7 +213,6 @@ async def test_what_only_a_linux_host_can_do_is_refused_by_its_name_before_a_log
         ({"env": {"1A": "x"}}, "no name of a variable"),
         ({"env": {"A": "x\0y"}}, "control characters"),
         ({"session": "a b"}, "no name for a session"),
-        ({"session": "web", "sudo": True}, "sudo is for single commands"),
         ({"answers": [{"expect": "x"}]}, "needs `expect` and `send`"),
         ({"answers": [{"expect": "x", "send": "y", "sned": "z"}]}, "there is no key 'sned'"),
         ({"answers": [{"expect": "(", "send": "y"}]}, "no regular expression"),
