@@ -271,6 +271,8 @@ class Shells:
         call = f"shell(action='read', shell_id='{shell.shell_id}', cursor={piece.cursor})"
         if piece.more:
             answer["next"] = f"{call} gives the rest."
+        elif answer.get("alternate"):
+            answer["next"] = f"A program has the whole screen: shell(action='screen', shell_id='{shell.shell_id}')."
         elif not over:
             answer["next"] = f"{call} gives what comes next, action='wait' stays for it; action='send' types."
         return answer
@@ -286,7 +288,6 @@ class Shells:
                 "title": shell.reading.line(picture.title),
                 "width": picture.width,
                 "height": picture.height,
-                "alternate": picture.alternate,
             }
 
         return {**await self._facts(shell), **await self._thread(work)}
@@ -304,9 +305,9 @@ class Shells:
                 facts["exit_status"] = ended.exit_status
             left = max(0, round(_KEPT - (time.monotonic() - ended.at)))
             facts["next"] = f"It can be read for {left} s more; shell(action='open') opens a new one."
-        elif asked := await self._thread(lambda: self._asks(shell)):
-            facts["waiting_for"] = asked
-        return facts
+            return facts
+        asked = await self._thread(lambda: self._asks(shell))
+        return {**facts, "alternate": shell.terminal.alternate, **({"waiting_for": asked} if asked else {})}
 
     def _asks(self, shell: Shell) -> str:
         """What the line in front of the cursor asks for, if anything that is known."""

@@ -30,6 +30,8 @@ KEPT: Final = 1 << 20  # bytes that can be read again
 _SLACK: Final = 1 << 18  # let it grow by so much before it is cut: cutting moves all of it
 _SLICE: Final = 1 << 16  # bytes shown at a time
 _RATE: Final = 8e6  # bytes a second that are taken of a flood; the channel's window stops the far side
+_WINDOW: Final = 1 << 18  # bytes that may be on their way when somebody presses Ctrl-C, and are to be read before
+_AWAITED: Final = 2.0  # seconds after a key in which nothing is held up: somebody looks
 _STATUS: Final = 0.5  # seconds that the exit status may come behind the end
 _LOOK: Final = 0.02  # seconds between looks whether the far side has closed: Paramiko tells nobody
 
@@ -68,7 +70,7 @@ class Terminal:
     @classmethod
     def on_host(cls, shared: Shared, *, width: int, height: int, deadline: float, note: Note | None = None) -> Terminal:
         """A login shell on a channel of the host's one connection. Blocks. Raises Unreachable, SessionLost."""
-        channel = shared.channel(deadline)
+        channel = shared.channel(deadline, window=_WINDOW)
         try:
             channel.settimeout(max(0.1, deadline - time.monotonic()))
             channel.get_pty(TERM, width, height)
@@ -124,6 +126,12 @@ class Terminal:
         """The program wants the other form of the cursor keys."""
         with self._news:
             return self._screen.application_cursor
+
+    @property
+    def alternate(self) -> bool:
+        """A program has the screen to itself: vi, top, less."""
+        with self._news:
+            return self._screen.alternate
 
     def quiet(self) -> float:
         """Seconds since something came or was typed."""
@@ -186,7 +194,7 @@ class Terminal:
             # What every terminal says of itself, to who asks: vim waits for it. Nothing of the caller is in it.
             with contextlib.suppress(SessionLost):  # the next read says so
                 self._reader.write(answers)
-        if len(data) >= _SLICE // 4:
+        if len(data) >= _SLICE // 4 and began - self.last_press > _AWAITED:
             self._over.wait(max(len(data) / _RATE, time.monotonic() - began))
 
     def _end(self, reason: str) -> None:

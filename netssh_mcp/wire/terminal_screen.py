@@ -45,7 +45,6 @@ class Picture:
     title: str
     width: int
     height: int
-    alternate: bool
 
     @property
     def before(self) -> str:
@@ -126,6 +125,17 @@ class _Cells(pyte.Screen):
         self.savepoints = saved
         self.cursor = copy.copy(self.cursor)
 
+    def delete_lines(self, count: int | None = None) -> None:
+        """pyte leaves a row as it was where the one that takes its place was never written."""
+        top, bottom = self.margins or (0, self.lines - 1)
+        if top <= self.cursor.y <= bottom:
+            for y in range(self.cursor.y, bottom + 1):
+                below = self.buffer.pop(y + (count or 1), None) if y + (count or 1) <= bottom else None
+                self.buffer.pop(y, None)
+                if below is not None:
+                    self.buffer[y] = below
+            self.carriage_return()
+
     def alternate(self, *, on: bool) -> None:
         """Swap to the other screen, which begins empty, or back."""
         if on and self.main is None:
@@ -171,6 +181,11 @@ class Screen:
         """The program wants the other form of the cursor keys (DECCKM)."""
         return 1 << 5 in self._cells.mode
 
+    @property
+    def alternate(self) -> bool:
+        """The alternate screen is shown."""
+        return self._cells.main is not None
+
     def picture(self) -> Picture:
         """The screen now."""
         cells = self._cells
@@ -182,7 +197,6 @@ class Screen:
             title=cells.title,
             width=cells.columns,
             height=cells.lines,
-            alternate=cells.main is not None,
         )
 
     def _row(self, y: int) -> str:
