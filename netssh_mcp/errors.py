@@ -202,7 +202,7 @@ class SessionError(NetsshError):
     """A session broke while a command was under way; the command may have run."""
 
     kind = "session"
-    effect = "possible"
+    effect: Effect = "possible"
 
 
 class CommandTimeout(SessionError):
@@ -221,7 +221,7 @@ class CommandInterrupted(SessionError):
 class NotSent(CommandInterrupted):
     """The caller cancelled before anything of the command was sent."""
 
-    effect = "none"
+    effect: Effect = "none"
 
 
 class SessionLost(SessionError):

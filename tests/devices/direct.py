@@ -19,7 +19,8 @@ from netssh_mcp.lab.device import Device as LabDevice
 from netssh_mcp.lab.device import DeviceSpec
 from netssh_mcp.lab.server import RunningNetwork, start_network
 from netssh_mcp.model import Reply
-from netssh_mcp.sessions.pool import Lease, Pool
+from netssh_mcp.sessions.lease import Lease
+from netssh_mcp.sessions.pool import Pool
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.opener import Opener
 from netssh_mcp.wire.turn import Turn
