@@ -9,13 +9,15 @@ from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge.inventory import Device, Inventory
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.services.desk import Desk, Place
-from netssh_mcp.services.listing import COLUMNS, Listing, Terminals, Tunnels
+from netssh_mcp.services.listing import COLUMNS, Listing, Terminals, Tunnels, transcript_key
+from netssh_mcp.services.recordings import Recordings, Screen
 from netssh_mcp.sessions.named import Named
 from netssh_mcp.wire.turn import Turn
 
 ACTIONS: Final = ("open", "list", "close", "close_all", "record", "stop", "transcript")
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:#\-]{0,63}")
 _STRANGE: Final = re.compile(r"[^A-Za-z0-9._@:\-]")
+_SCREEN: Final = 120, 40  # columns and lines for the player: a kept session has no terminal
 _STYLE: Final = re.compile(r"(?P<user>[^@\s]+)@(?P<host>\[[^\]\s]+\]|[^:\s]+)(?::(?P<port>\d{1,5}))?")
 
 
@@ -24,6 +26,9 @@ class Shells(Terminals, Protocol):
 
     async def act(self, action: str, *, device: str = "", shell_id: str = "") -> dict[str, Any]:
         """What the `shell` tool does."""
+
+    def recordable(self, shell_id: str) -> Screen:
+        """What a transcript of it needs."""
 
 
 class Forwards(Tunnels, Protocol):
@@ -39,11 +44,11 @@ class Sessions:
     def __init__(self, desk: Desk, shells: Shells | None = None, forwards: Forwards | None = None) -> None:
         self._desk = desk
         self._shells, self._forwards = shells, forwards
+        self._recordings = Recordings(desk)
         self.listing = Listing(desk.pool, desk.shown, shells, forwards, desk.transcripts)
 
     async def act(self, action: str, device: str = "", name: str = "", form: str = "text") -> dict[str, Any]:
         """What the `session` tool does. InputError, CommandDenied, AuditError; errors of a login."""
-        del form
         if action not in ACTIONS:
             raise InputError(f"no action {action[:30]!r}; {did_you_mean(action, ACTIONS)}")
         if name and not NAME.fullmatch(name):
@@ -59,7 +64,24 @@ class Sessions:
             return await self._close(device, name)
         if action == "close_all":
             return await self._close_all(device)
-        raise InputError(f"{action!r} is not there yet", hint="Sessions can be opened, listed and closed.")
+        key, screen = self._recorded(device, name)
+        if action == "transcript":
+            return await self._recordings.fetch(key, form)
+        return self._recordings.stop(key) if action == "stop" else self._recordings.start(key, screen)
+
+    def _recorded(self, device: str, name: str) -> tuple[str, Screen | None]:
+        """Under which key a session or terminal is recorded, and what it shows its text on; None: it is not open."""
+        if not name:
+            raise InputError("which session? `name` is empty", hint="session(action='list') shows them.")
+        if self._shells is not None and any(row["id"] == name for row in self._shells.rows()):
+            return name, self._shells.recordable(name)
+        if device and self._desk.pool.named.find(self._place(device).device.name, name) is None:
+            return transcript_key(self._place(device).device.name, name), None
+        if not device and all(kept.name != name for kept in self._desk.pool.named.rows()):
+            return name, None
+        kept = self._kept(device, name)
+        profile = self._desk.place(kept.device.name).profile
+        return transcript_key(kept.device.name, kept.name), (profile, *_SCREEN)
 
     # -- open ----------------------------------------------------------------------------------------------------
 
@@ -159,6 +181,7 @@ class Sessions:
         )
 
     def _end(self, kept: Named) -> None:
+        self._desk.transcripts.ended(transcript_key(kept.device.name, kept.name))
         self._desk.audit.record_event("session_closed", device=kept.device.name, session=kept.name)
         self._desk.pool.named.close(kept)
 

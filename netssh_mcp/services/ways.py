@@ -9,13 +9,14 @@ import re
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
-from netssh_mcp.errors import CommandDenied, SessionLost, Skipped
+from netssh_mcp.errors import CommandDenied, NetsshError, SessionLost, Skipped
 from netssh_mcp.guard.actions import Form
 from netssh_mcp.guard.policy import Grant
 from netssh_mcp.model import READS, Reply
 from netssh_mcp.services.answers import milliseconds
 from netssh_mcp.services.desk import Desk, Place
 from netssh_mcp.services.jobs import Row
+from netssh_mcp.services.listing import transcript_key
 from netssh_mcp.sessions.lease import Lease
 from netssh_mcp.wire.order import Order
 
@@ -221,6 +222,17 @@ class Named(Login):
         if lost := self._lease.lost:
             self._lost = row.facts["lost"] = lost
 
+    async def _sent(self, grant: Grant, row: Row, seconds: float, order: Order) -> Reply:
+        key = transcript_key(self.place.device.name, self.name)
+        self.desk.transcripts.note(key, "in", f"{grant.line}\n".encode())
+        try:
+            reply = await super()._sent(grant, row, seconds, order)
+        except NetsshError as error:
+            self.desk.transcripts.note(key, "out", _as_lines(error.partial, getattr(error, "stderr", "")))
+            raise
+        self.desk.transcripts.note(key, "out", _as_lines(reply.output, reply.stderr))
+        return reply
+
     @property
     def forms(self) -> tuple[Form, ...]:
         if self.place.linux:
@@ -259,6 +271,11 @@ class Named(Login):
     @property
     def left(self) -> str:
         return ""
+
+
+def _as_lines(*texts: str) -> bytes:
+    """Each stream's text, ended by a newline."""
+    return "".join(text if text.endswith("\n") else f"{text}\n" for text in texts if text).encode("utf-8", "replace")
 
 
 def way_to(desk: Desk, place: Place, session: str) -> Way:
