@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 20_000  # bytes of a terminal's output in one answer
 SETTLED: Final = 0.2  # seconds of silence after which a line that has not ended is shown
+ANSWERED: Final = 0.4  # seconds that the far side gets to ask for a secret before the next thing is typed
 _BEFORE: Final = 65_536  # bytes in front of the cursor in which a key or a table may have begun
 _TORN: Final = 16_384  # bytes of a line whose beginning is not kept any more, and which is passed over
 _PREFIX: Final = 4  # characters of a known secret that hold a line back
@@ -112,7 +113,7 @@ class Reading:
             if self.line(behind).startswith(self.line(before)):
                 break
             end = max(at + 1, raw.rfind(b" ", at, end - 1), end - 512)
-        return end
+        return at + max(1, complete(raw[at:end]))
 
     def _held_back(self, raw: bytes, end: int) -> int:
         """Less, for a while, where the end of the text may be the beginning of a known secret."""
@@ -162,3 +163,18 @@ class Watch:
     def _matches(self, text: str, found: Callable[[str], bool]) -> bool:
         self.line = next((line for line in text.split("\n") if found(line)), "")
         return bool(self.line) or (bool(text) and found(""))
+
+
+class Answered:
+    """Whether the far side has had its time to answer what was typed last, so that a question is seen."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+
+    def look(self) -> tuple[str | None, float]:
+        """As `Watch.look`."""
+        terminal = self._terminal
+        silent = terminal.quiet()
+        if silent >= ANSWERED or (terminal.last_data > terminal.last_press and silent >= SETTLED / 4):
+            return "answered", 0.0
+        return None, SETTLED / 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import anyio
 import anyio.to_thread
 
-from netssh_mcp.errors import InputError, NetsshError, SessionLost
+from netssh_mcp.errors import AuditError, InputError, SessionLost
 from netssh_mcp.guard.policy import Grant
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.services.desk import Desk, Place
 from netssh_mcp.services.linear import searcher
-from netssh_mcp.services.shell_text import SETTLED, Reading, Watch
+from netssh_mcp.services.shell_text import ANSWERED, SETTLED, Answered, Reading, Watch
 from netssh_mcp.sessions import terminals
 from netssh_mcp.wire.turn import Turn
 
@@ -33,7 +34,6 @@ _KEPT: Final = 600.0  # seconds that an ended shell can still be read
 _SWEEP: Final = 5.0
 _FIRST: Final = 5.0  # seconds that a first prompt may take
 _ECHO: Final = 1.0  # seconds that send and key stay for what the program makes of it
-_ANSWERED: Final = 0.4  # seconds that the far side gets to ask for a secret before the next thing is typed
 _GOODBYE: Final = 0.3  # seconds that all shells have at the end of the server
 # A question for something that is not to be seen, also in other languages than the device's own questions are in.
 _SECRET: Final = re.compile(
@@ -209,7 +209,7 @@ class Shells:
     async def _press(self, shell: Shell, action: str, text: str, *, enter: bool, keys: Sequence[str]) -> int:
         self._alive(shell)
         data, said = self._typed(shell, action, text, enter=enter, keys=keys)
-        await self._until(shell, _Answered(shell.terminal), _ANSWERED)
+        await self._until(shell, Answered(shell.terminal), ANSWERED)
         hidden = await self._thread(lambda: self._asks(shell)) in ("password", "passphrase")
         line = _UNSAID if hidden else self._desk.shown.line(said, shell.place.profile)[:500]
         grant = self._desk.permit(shell.place, ("shell", action), "shell")
@@ -252,7 +252,7 @@ class Shells:
         answer = await self._answer(shell, cursor, half=half)
         return {**answer, "why": why, **({"line": watch.line} if why == "pattern" else {})}
 
-    async def _until(self, shell: Shell, look: Watch | _Answered, seconds: float) -> str | None:
+    async def _until(self, shell: Shell, look: Watch | Answered, seconds: float) -> str | None:
         return await terminals.until(shell.terminal, look.look, seconds, self._desk.pool.threads)
 
     async def _thread(self, work: Callable[[], T]) -> T:
@@ -332,7 +332,7 @@ class Shells:
     async def _close(self, shell: Shell) -> dict[str, Any]:
         gone = await self._free(shell)
         self._shells.pop(shell.shell_id, None)
-        self._desk.audit.record_event("shell_closed", device=shell.place.device.name, shell=shell.shell_id)
+        self._tell("shell_closed", shell)
         ended = shell.terminal.ended
         return {
             "shell_id": shell.shell_id,
@@ -371,17 +371,16 @@ class Shells:
                 shell.expired = True
             if (ended is not None or shell.expired) and not shell.freed:
                 await self._free(shell)
-                self._tell_end(shell)
+                self._tell("shell_ended", shell)
             if ended is not None and now - ended.at > _KEPT:
                 self._shells.pop(shell.shell_id, None)
 
-    def _tell_end(self, shell: Shell) -> None:
-        try:
+    def _tell(self, event: str, shell: Shell) -> None:
+        """On record, if it can be: nothing is sent because of it, and what is sent next says that it cannot."""
+        with contextlib.suppress(AuditError):
             self._desk.audit.record_event(
-                "shell_ended", device=shell.place.device.name, shell=shell.shell_id, reason=_reason(shell)
+                event, device=shell.place.device.name, shell=shell.shell_id, reason=_reason(shell)
             )
-        except NetsshError:
-            return  # nothing is sent because of it; what is sent next says that the file cannot be written
 
     async def aclose(self) -> None:
         """Hang up all of them, side by side, in a moment."""
@@ -390,20 +389,6 @@ class Shells:
             for shell in self._shells.values():
                 tasks.start_soon(self._free, shell, _GOODBYE)
         self._shells.clear()
-
-
-class _Answered:
-    """Whether the far side has had its time to answer what was typed last, so that a question is seen."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
-
-    def look(self) -> tuple[str | None, float]:
-        terminal = self._terminal
-        silent = terminal.quiet()
-        if silent >= _ANSWERED or (terminal.last_data > terminal.last_press and silent >= SETTLED / 4):
-            return "answered", 0.0
-        return None, SETTLED / 4
 
 
 def _reason(shell: Shell) -> str:

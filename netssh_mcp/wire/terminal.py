@@ -17,6 +17,7 @@ from typing import Final, Literal, TypeVar
 import paramiko
 
 from netssh_mcp.errors import SessionLost
+from netssh_mcp.wire.exec_channel import exit_signal, exit_status
 from netssh_mcp.wire.reader import Reader
 from netssh_mcp.wire.shared import Shared
 from netssh_mcp.wire.terminal_screen import Picture, Screen
@@ -201,8 +202,10 @@ class Terminal:
         channel, status = self._channel, None
         if not self._over.is_set():
             channel.status_event.wait(_STATUS)
-            if channel.exit_status_ready() and channel.exit_status >= 0:
-                status = int(channel.exit_status)
+            status = exit_status(channel)
+            if signal := exit_signal(channel):
+                reason = f"its program was ended by the signal {signal}"
+            elif status is not None:
                 reason = f"its program ended with exit status {status}"
         else:
             reason = "it was closed from here"

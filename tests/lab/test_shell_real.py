@@ -20,6 +20,7 @@ from netssh_mcp.services.shells import Shells as Service
 from tests.devices.house import audit_records, settings
 from tests.devices.mcp_house import served
 from tests.lab.reallab import RealLab
+from tests.lab.test_sessions_real import _running
 
 pytestmark = [pytest.mark.real, pytest.mark.anyio]
 POLICY = "version: 1\nrules:\n  - classes: [read, diagnose, secret-read, change, config, shell]\n"
@@ -304,6 +305,7 @@ async def test_a_shell_that_is_killed_says_so(opened: Opened) -> None:
     answer = await shell.act("send", text="kill -9 $$", pattern="never", wait=LONG)
     assert (answer["why"], answer["state"]) == ("ended", "ended")
     assert "exit_status" not in answer
+    assert answer["reason"] == "its program was ended by the signal KILL"
 
 
 async def test_closing_hangs_up_what_runs_in_it_and_the_far_side_confirms(opened: Opened) -> None:
@@ -485,5 +487,14 @@ async def test_an_agent_edits_a_file_over_mcp(real_lab: RealLab, tmp_path: Path)
             assert "\ntyped over MCP\nend\n" in asked.fields["text"]
             closed = await house.call("shell", action="close", **shell)
             assert closed.fields["remote_closed"] is True
+            left = await house.call("shell", action="open", device="linux1")
+            await house.call("shell", action="send", shell_id=left.fields["shell_id"], text="sleep 85996")
+            assert _running("sleep 85996")
+        async with served(inventory, tmp_path, *more, known_hosts=[real_lab.known_hosts]) as house:
+            opened = await house.call("shell", action="open", device="linux1")
+            text = "while pgrep -f 'sleep 8599[6]'; do sleep 0.1; done; echo all go''ne"
+            shell = {"shell_id": opened.fields["shell_id"]}
+            gone = await house.call("shell", action="send", text=text, pattern="^all gone$", wait=20, **shell)
+            assert gone.fields["why"] == "pattern"  # the server before hung up what was open at its end
     finally:
         await anyio.Path(name).unlink(missing_ok=True)
