@@ -15,7 +15,8 @@ from typing import Final, Literal
 from netssh_mcp.errors import CommandDenied, InputError
 from netssh_mcp.guard import grammar
 from netssh_mcp.guard.grammar import Meaning
-from netssh_mcp.guard.tables import risk
+from netssh_mcp.guard.programs import CODE, readings
+from netssh_mcp.guard.tables import risk, tables
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.model import READS, CommandClass
 
@@ -25,22 +26,11 @@ ACTIONS: Final = ("get_file", "put_file", "forward", "shell")  # the first word 
 _LONGEST: Final = 65_536  # characters of a shell text
 _SHELL_TEXT: Final = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]*")
 _SEPARATORS: Final = re.compile(r"[;&|()`{}\n]|\$\(")
-# Words that stand before a command without being one: keywords, assignments, programs that only run another.
-_BEFORE: Final = re.compile(
-    r"(?:(?:then|do|else|elif|if|while|until|!|time|exec|command|builtin|nohup|env|sudo|doas|nice|ionice|setsid|eval)\s+"
-    r"|[A-Za-z_]\w*=\S*\s+|-\S+\s+)+"
-)
 # Variables that no program takes code, a path or an address from.
 _QUIET: Final = re.compile(r"LANG|LANGUAGE|LC_[A-Z]+|TZ|COLUMNS|LINES|TERM|NO_COLOR|DEBIAN_FRONTEND")
-# Those that loaders, shells, interpreters, pagers and editors run or load something by (ld.so(8), sh(1), python(1),
-# perlrun(1), node(1), git(1), less(1)).
-_CODE: Final = re.compile(
-    r"LD_\w+|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|NLSPATH|PATH|CDPATH|ENV|BASH\w*|SHELL\w*|IFS|PS\d|PROMPT_COMMAND|HOME"
-    r"|PYTHON\w*|PERL\w*|RUBY\w*|GEM_\w+|NODE_\w+|NPM_\w+|JAVA\w*|_JAVA\w*|JDK_\w+|LUA_\w+|PHP\w*|R_\w+"
-    r"|\w*PAGER|\w*EDITOR|VISUAL|BROWSER|LESS\w*|GIT_\w+|SSH_\w+|SUDO_\w+|RSYNC_\w+|SYSTEMD_\w+|XDG_\w+|DBUS_\w+"
-    r"|\w*_PROXY|\w*_proxy|DOCKER_\w+|KUBECONFIG|MAKEFLAGS|MAKEFILES|\w*_COMMAND|\w*_OPTIONS|\w*_OPTS|\w*_PRELOAD"
-)
 _MOST_WORDS: Final = 40
+# What carries a command into config mode: `do`, `do-exec` (IOS), `run` or `ru` (Junos), also behind `top` and `up`.
+_CARRIED: Final = re.compile(r"(?:(?:top|up(?: +[0-9]+)?) +)*(?:do|do-e\w*|ru|run) +(?P<command>[^ ].*)", re.IGNORECASE)
 
 
 def read(profile: Profile, text: str, form: Form) -> Meaning:
@@ -80,7 +70,7 @@ def surrounded(meaning: Meaning, cwd: str, env: Sequence[str]) -> Meaning:
     if not cwd and not loud:
         return meaning
     kind, why = meaning.command_class, meaning.why or f"it is of class {meaning.command_class}"
-    if code := next((name for name in loud if _CODE.fullmatch(name)), ""):
+    if code := next((name for name in loud if CODE.fullmatch(name)), ""):
         kind, why = "shell", f"with {code} set any program can run another, which is of class shell"
     elif loud and kind in READS:
         kind, why = "change", f"with {loud[0]} set it is no known read, so a change at least"
@@ -118,7 +108,7 @@ def _shell(profile: Profile, text: str) -> Meaning:
         raise grammar.denied(line, f"it is longer than {_LONGEST} characters; put it into a file")
     if not _SHELL_TEXT.fullmatch(line):
         raise grammar.denied(line, "it has control characters")
-    found = [_BEFORE.sub("", part.strip(), count=1) for part in _SEPARATORS.split(line)]
+    found = [reading for part in _SEPARATORS.split(line) for reading in readings(part.strip())]
     return Meaning(
         line,
         "shell",
@@ -135,28 +125,54 @@ def _shell(profile: Profile, text: str) -> Meaning:
 def _config(profile: Profile, text: str) -> Meaning:
     """A line typed in config mode. What it would be outside counts too where that is riskier: some take both."""
     line = grammar.plain(profile, text)
-    outside = _outside(profile, line)
+    if carried := _CARRIED.fullmatch(line):
+        return _carried(profile, line, carried["command"])
+    outside = _meaning(profile, line)
+    if outside is None and "|" in line:
+        _check_pipes(profile, line)
     kind: CommandClass = "config"
     if outside is not None and risk(outside.command_class) > risk(kind):
         kind = outside.command_class
-    also = (outside.canonical,) if outside is not None else ()
+    return _in_config(line, kind, f"in config mode every line is of class {kind}", outside)
+
+
+def _carried(profile: Profile, line: str, command: str) -> Meaning:
+    """Behind `do` (IOS, FRR) or `run` (Junos) a line is what it is outside, and nothing where it is nothing there.
+
+    Taken for config, `do show run | redirect tftp://...`, `do rel` and `ru request system reboot` would pass as lines
+    that no table knows.
+    """
+    inner, whole = _meaning(profile, command), _meaning(profile, line)  # `run bash` is a command of its own on NX-OS
+    if inner is None and (whole is None or whole.command_class == "config"):
+        grammar.read(profile, command)  # says why
+    outside = whole if inner is None or (whole is not None and whole.command_class == "shell") else inner
+    assert outside is not None
+    return _in_config(line, outside.command_class, f"carried by config mode: {outside.rule}", outside)
+
+
+def _in_config(line: str, kind: CommandClass, rule: str, outside: Meaning | None) -> Meaning:
+    also = (outside.canonical, outside.typed, *outside.also) if outside is not None else ()
     return Meaning(
         line,
         kind,
-        f"in config mode every line is of class {kind}",
+        rule,
         False,
         json_line="",
         why=f"in config mode it is of class {kind}",
-        also=also,
+        also=tuple(filter(None, also)),
+        url=outside is not None and outside.url,
         form="config",
     )
 
 
-def _outside(profile: Profile, line: str) -> Meaning | None:
-    """What the line is as a command: behind `do` (IOS, FRR) or `run` (Junos), or itself."""
-    first, _, rest = line.partition(" ")
-    inner = _meaning(profile, rest) if first.lower() in ("do", "run") and rest else None
-    return inner or _meaning(profile, line)
+def _check_pipes(profile: Profile, line: str) -> None:
+    """A read typed in config mode: its pipe writes or runs there what it does outside. CommandDenied."""
+    head, *pipes = line.split("|")
+    known = tables(profile)
+    words = [pipe.split()[0].lower() for pipe in pipes if pipe.split()]
+    unsafe = any(word in known.unsafe_pipes and word not in profile.pipes.safe for word in words)
+    if unsafe and _meaning(profile, head) is not None:
+        grammar.read(profile, line)  # says why
 
 
 def _meaning(profile: Profile, line: str) -> Meaning | None:

@@ -12,6 +12,7 @@ import shlex
 from dataclasses import dataclass, replace
 
 from netssh_mcp.errors import CommandDenied, InputError
+from netssh_mcp.guard.programs import is_shell, refusable
 from netssh_mcp.guard.tables import Grammar, risk, tables
 from netssh_mcp.knowledge.near import near
 from netssh_mcp.knowledge.profiles import Profile
@@ -373,11 +374,13 @@ def arguments_of(line: str) -> list[str]:
 
 def _other_program(known: Grammar, argv: list[str], line: str, advice: str) -> Meaning:
     """A program that no pattern knows as a read: one that runs others is a shell, any other may change something."""
-    shells = known.profile.commands.get("shell", ())
     name = argv[0].rpartition("/")[2].lower() if argv else ""
-    kind: CommandClass = "shell" if not name or name in shells else "change"
+    kind: CommandClass = "shell" if is_shell(argv, known.profile.commands.get("shell", ())) else "change"
     why = "it is none of the read commands in the profile's argv patterns"
-    return Meaning(line, kind, f"{name!r} is of class {kind}", False, json_line="", why=why, hint=advice)
+    if kind == "shell" and name:
+        why += f", and {name!r} runs other programs, which is of class shell"
+    rule = f"{name!r} is of class {kind}"
+    return Meaning(line, kind, rule, False, json_line="", why=why, hint=advice, also=refusable(argv))
 
 
 def _inner(known: Grammar, text: str, argv: list[str], profile: Profile) -> Meaning:
