@@ -47,6 +47,10 @@ class BytesSource:
         """From the start again."""
         self._at = 0
 
+    def part(self, start: int, size: int) -> bytes:
+        """What stands there."""
+        return self._data[start : start + size]
+
     def digest(self) -> str:
         """SHA-256."""
         return hashlib.sha256(self._data).hexdigest()

@@ -23,6 +23,7 @@ from netssh_mcp.knowledge.settings import Settings
 _HOW = "The operator opens a folder with --allow-dir DIR or NETSSH_LOCAL_ROOTS=DIR."
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _CHUNK = 1 << 20
+SYNCED = 8 << 20  # bytes: what is longer is not synced to disk, as `sftp` and `cp` do not either
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,10 @@ class LocalSource:
         """From the start again."""
         self._file.seek(0)
 
+    def part(self, start: int, size: int) -> bytes:
+        """What stands there."""
+        return os.pread(self._file.fileno(), size, start)
+
     def digest(self) -> str:
         """SHA-256; the position is the start afterwards."""
         if not self._digest:
@@ -158,6 +163,7 @@ class LocalTarget:
     def __init__(self, path: LocalPath, roots: LocalRoots, *, overwrite: bool) -> None:
         self.path = path
         self._roots, self._overwrite = roots, overwrite
+        self._size = 0
         self._held = contextlib.ExitStack()
         self._folder = self._descriptor = -1
         self._aside = ""
@@ -194,6 +200,7 @@ class LocalTarget:
     def write(self, data: bytes | memoryview) -> None:
         """All of it, or TransferBroken."""
         view = memoryview(data)
+        self._size += len(view)
         try:
             while view:
                 view = view[os.write(self._descriptor, view) :]
@@ -205,9 +212,11 @@ class LocalTarget:
             ) from error
 
     def finish(self) -> None:
-        """On disk, and under its name in one step. What came to be there meanwhile is looked at again."""
+        """Under its name in one step; on disk where it is short. What came to be there meanwhile is looked at again."""
+        synced = self._size <= SYNCED
         try:
-            os.fsync(self._descriptor)
+            if synced:
+                os.fsync(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
             self._look()
@@ -216,7 +225,8 @@ class LocalTarget:
             else:
                 self._take_free_place()
             self._aside = ""
-            os.fsync(self._folder)
+            if synced:
+                os.fsync(self._folder)
         except OSError as error:
             raise _refused(error, self.path) from error
         self._held.close()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
@@ -17,6 +18,7 @@ from netssh_mcp.sessions.session import in_thread
 from netssh_mcp.wire.turn import Turn
 
 if TYPE_CHECKING:
+    from netssh_mcp.wire.following import Follower
     from netssh_mcp.wire.remote_files import Facts, RemoteFiles, Source, Write, Written
     from netssh_mcp.wire.sftp import Meter
     from netssh_mcp.wire.sftp_messages import Buffer
@@ -103,8 +105,10 @@ class Far:
 
         target.begin()
         try:
-            came = self._files.read(path, 0, size, take, self.meter)
-            told = self._checked(path, came, size, hashed.hexdigest())
+            with contextlib.closing(self._files.follow(path, size)) as following:
+                self.meter.follow = following.upto
+                came = self._files.read(path, 0, size, take, self.meter)
+                told = _checked(path, came, size, hashed.hexdigest(), following)
             target.finish()
         except (SessionLost, TransferBroken) as error:
             target.abort()
@@ -114,17 +118,6 @@ class Far:
             target.abort()
             raise
         return size, hashed.hexdigest(), told
-
-    def _checked(self, path: str, came: int, size: int, digest: str) -> str:
-        """The host's own checksum, "" where it has none; TransferBroken where it is another one."""
-        if came != size:
-            raise TransferBroken(f"{path} became shorter meanwhile: {came} of {size} bytes came", hint="Try again.")
-        told = self._files.sha256(path, size)
-        if told and told != digest:
-            raise TransferBroken(
-                f"{path} changed meanwhile: what came has another checksum than the file has now", hint="Try again."
-            )
-        return told
 
     async def write(self, grant: Grant, path: str, source: Source, how: Write) -> Written:
         """Write a file, or append to it. TransferBroken says what is left there."""
@@ -154,6 +147,18 @@ class Far:
     def close(self) -> None:
         """Never waits for the host."""
         self._files.close()
+
+
+def _checked(path: str, came: int, size: int, digest: str, following: Follower) -> str:
+    """The host's own checksum, "" where it has none; TransferBroken where it is another one."""
+    if came != size:
+        raise TransferBroken(f"{path} became shorter meanwhile: {came} of {size} bytes came", hint="Try again.")
+    told = following.digest(size)
+    if told and told != digest:
+        raise TransferBroken(
+            f"{path} changed meanwhile: what came has another checksum than the host read there", hint="Try again."
+        )
+    return told
 
 
 async def by_sftp(grant: Grant, shared: Shared, turn: Turn, limiter: anyio.CapacityLimiter, *, patience: float) -> Far:

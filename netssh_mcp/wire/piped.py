@@ -7,7 +7,6 @@ sudo's own prompt; contents follow once the script has said, by a random word, t
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from typing import Final
 
 import paramiko
 
-from netssh_mcp.errors import CommandInterrupted, NetsshError, SessionLost, TransferBroken
+from netssh_mcp.errors import CommandInterrupted, Effect, NetsshError, SessionLost, TransferBroken
 from netssh_mcp.knowledge.secrets import Secret
+from netssh_mcp.wire import exec_channel
 from netssh_mcp.wire.inbox import Inbox
 from netssh_mcp.wire.orderly import Orderly
 from netssh_mcp.wire.reader import Reader
@@ -69,49 +69,54 @@ class Piped:
 
         Raises CommandInterrupted, TransferBroken, SessionLost, AuthenticationFailed (sudo's password).
         """
+        self.begin(script, words)
+        return self.finish(source=source, sink=sink)
+
+    def begin(self, script: str, words: Sequence[str]) -> None:
+        """Start it and go on: `finish` or `drop` comes later. Unreachable, SessionLost."""
         before = ""
         if self._prompt is not None:  # -k: a cached permission would leave the password to the script's own stdin
             before = f"export SUDO_PROMPT={quoted(self._prompt.prompt)}; "
         sudo = "sudo -k -S -- " if self._prompt is not None else ""
         argv = " ".join(map(quoted, ("/bin/sh", "-c", _PREAMBLE + script, "sh", self._word, *words)))
-        channel = self._started(f"{before}exec {sudo}{argv}\n".encode())
-        reader = Reader(channel, self._device)
-        channel.settimeout(_LOOK)
-        self._turn.bind(reader.wake.set)
-        try:
-            return self._exchanged(channel, reader, source, sink)
-        except NetsshError:
-            self._tidied(channel, reader)
-            raise
-        finally:
-            self._turn.unbind()
-            channel.settimeout(0.0)
-            channel.close()
-
-    def _started(self, line: bytes) -> paramiko.Channel:
+        self._check_cancel("none")
         channel = self._shared.channel(time.monotonic() + self._patience)
         channel.in_buffer = Inbox()  # type: ignore[assignment]  # all that a channel needs of it
         channel.transport = Orderly(self._shared.transport)  # type: ignore[assignment]  # likewise
-
-        def give_up() -> None:
-            threading.Thread(target=channel.close, name="netssh-files-end", daemon=True).start()
-
-        timer = threading.Timer(self._patience, give_up)
-        timer.daemon = True
-        timer.start()
-        self._turn.bind(give_up)
+        self._channel, self._reader = channel, Reader(channel, self._device)
+        channel.settimeout(_LOOK)
         try:
-            channel.exec_command(BOOTSTRAP)
-            channel.sendall(line)
+            exec_channel.start(channel, BOOTSTRAP, f"{before}exec {sudo}{argv}\n".encode())
         except (OSError, EOFError, paramiko.SSHException) as error:
-            if self._turn.cancelled:
-                raise CommandInterrupted(
-                    "the call was cancelled before anything was done", device=self._device, effect="none"
-                ) from error
+            self.drop()
             raise self._shared.lost() from error
+        self._moved_at = time.monotonic()
+
+    def say(self, line: bytes) -> bool:
+        """Input of a script that runs as the login user, ahead of `finish`; False where it takes none. Short lines."""
+        try:
+            self._channel.sendall(line)
+        except (OSError, EOFError, paramiko.SSHException):
+            return False
+        return True
+
+    def finish(self, *, source: Source = _nothing, sink: Sink) -> Ran:
+        """Until its end. Raises as `run`."""
+        self._moved_at = time.monotonic()
+        self._turn.bind(self._reader.wake.set)
+        try:
+            return self._exchanged(self._channel, self._reader, source, sink)
+        except NetsshError:
+            self._tidied(self._channel, self._reader)
+            raise
         finally:
-            timer.cancel()
-        return channel
+            self._turn.unbind()
+            self.drop()
+
+    def drop(self) -> None:
+        """Its input and output end here; never waits."""
+        self._channel.settimeout(0.0)
+        self._channel.close()
 
     def _exchanged(self, channel: paramiko.Channel, reader: Reader, source: Source, sink: Sink) -> Ran:
         ended = fed = False
@@ -208,9 +213,11 @@ class Piped:
         self._moved_at = time.monotonic()
         return count
 
-    def _check_cancel(self) -> None:
+    def _check_cancel(self, effect: Effect | None = None) -> None:
         if self._turn.cancelled:
-            raise CommandInterrupted("the transfer was cancelled", device=self._device, hint="Ask again.")
+            raise CommandInterrupted(
+                "the transfer was cancelled", device=self._device, hint="Ask again.", effect=effect
+            )
 
     def _check(self) -> None:
         self._check_cancel()

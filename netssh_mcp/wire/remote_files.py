@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from netssh_mcp.errors import FileRefused
+from netssh_mcp.wire.following import Follower
 from netssh_mcp.wire.sftp import Meter
 from netssh_mcp.wire.sftp_messages import Buffer
 
@@ -23,6 +25,7 @@ _TYPES: Final[dict[int, FileType]] = {
     stat.S_IFBLK: "block device",
 }
 MOST_NAMES: Final = 100_000  # of one folder
+SYNCED: Final = 8 << 20  # bytes: what is longer is not synced to disk, as `sftp` and `cp` do not either
 
 
 class NotThere(FileRefused):
@@ -69,8 +72,29 @@ class Source(Protocol):
     def rewind(self) -> None:
         """From the start again."""
 
+    def part(self, start: int, size: int) -> bytes:
+        """What stands there; `read` goes on where it was."""
+
     def digest(self) -> str:
-        """SHA-256 of the whole, in hex; reads it where that was not done yet."""
+        """SHA-256 of the whole, in hex; reads it where that was not done yet. The position is the start afterwards."""
+
+
+class Hashing:
+    """A source that is read once, and the SHA-256 of what came of it."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._hashed = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        """The next bytes."""
+        data = self._source.read(size)
+        self._hashed.update(data)
+        return data
+
+    def digest(self) -> str:
+        """Of what was read, in hex."""
+        return self._hashed.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +109,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What is there now. `sha256` "" could not be asked for; `note` says what was not kept."""
+    """What is there now. `sha256` is the host's own, "" where it does not tell one; `note` says what was not kept."""
 
     facts: Facts
     sha256: str
@@ -121,8 +145,8 @@ class RemoteFiles(Protocol):
     def read(self, path: str, start: int, end: int, sink: Callable[[Buffer], object], meter: Meter) -> int:
         """The contents of a regular file from `start` to before `end`; the offset where they ended."""
 
-    def sha256(self, path: str, size: int) -> str:
-        """Of the first `size` bytes; "" where the host cannot say."""
+    def follow(self, path: str, size: int) -> Follower:
+        """The host's SHA-256 of a file that will have, or has, `size` bytes. Close it."""
 
     def write(self, path: str, source: Source, how: Write, meter: Meter) -> Written:
         """Write a file in one step, or append to it."""

@@ -20,11 +20,18 @@ _IN_FLIGHT: Final = 4 << 20  # bytes asked for or sent and not yet answered
 
 
 class Meter:
-    """How far a transfer is, for other threads to read. Bytes; `total` 0 is not known."""
+    """How far a transfer is, for other threads to read. Bytes; `total` 0 is not known. `follow` is told as well."""
 
     def __init__(self) -> None:
         self.done = 0
         self.total = 0
+        self.follow: Callable[[int], object] | None = None
+
+    def add(self, size: int) -> None:
+        """So many bytes more."""
+        self.done += size
+        if self.follow is not None:
+            self.follow(self.done)
 
 
 class Sftp(Exchange):
@@ -165,7 +172,7 @@ class Sftp(Exchange):
                 while at in early and (piece := early.pop(at)):
                     sink(piece)
                     at += len(piece)
-                    meter.done += len(piece)
+                    meter.add(len(piece))
         finally:
             self.forget(asked)
         return at
@@ -190,7 +197,7 @@ class Sftp(Exchange):
     def _acknowledged(self, sent: OrderedDict[int, int], meter: Meter) -> int:
         request, size = sent.popitem(last=False)
         self.expect(m.STATUS, *self.wait(request))
-        meter.done += size
+        meter.add(size)
         return size
 
     def _ask_read(self, handle: bytes, offset: int, size: int) -> int:

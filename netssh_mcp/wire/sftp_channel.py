@@ -23,6 +23,7 @@ from netssh_mcp.wire.turn import Turn
 PATIENCE: Final = 30.0  # seconds without a byte in either direction
 _PACKET: Final = 256 << 10  # bytes of one SSH packet that we take; OpenSSH's own limit
 _PIECE: Final = 32_768  # what every server takes in one request (the draft, section 3)
+_SSH_DATA: Final = 32_768 - 64  # bytes that Paramiko puts into one packet to OpenSSH
 _LONGEST: Final = 1 << 20  # bytes of one answer; more is no SFTP
 _LOOK: Final = 0.25  # seconds between looks for a cancel while the host takes no bytes
 
@@ -214,12 +215,13 @@ class Exchange:
 
     def _send(self, data: bytes) -> None:
         """All of it, behind what a cancel has cut off: half a request would swallow the next one."""
-        data, self._unsent, at = self._unsent + data if self._unsent else data, b"", 0
+        view, at = memoryview(self._unsent + data if self._unsent else data), 0
+        self._unsent = b""
         try:
-            while at < len(data):
-                at += self._sent(data[at:] if at else data)
+            while at < len(view):
+                at += self._sent(bytes(view[at : at + _SSH_DATA]))  # Paramiko would copy the whole rest
         finally:
-            self._unsent = data[at:]
+            self._unsent = bytes(view[at:])
 
     def _sent(self, data: bytes) -> int:
         """How much of it went out; nothing while the host takes nothing."""

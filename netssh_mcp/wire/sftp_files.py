@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from netssh_mcp.errors import FileRefused, NetsshError
+from netssh_mcp.errors import FileRefused, NetsshError, TransferBroken
 from netssh_mcp.wire import sftp_messages as m
+from netssh_mcp.wire.following import Follower, Following
 from netssh_mcp.wire.piped import Piped
 from netssh_mcp.wire.remote_files import (
     MOST_NAMES,
+    SYNCED,
     Facts,
+    Hashing,
     NoPermission,
     NotThere,
     Source,
@@ -35,8 +38,9 @@ from netssh_mcp.wire.turn import Turn
 
 SMALL: Final = 2 << 20  # bytes that are read back where the host cannot tell their checksum
 _TIDY: Final = 3.0  # seconds that cleaning up may take
+HASHED_AFTER: Final = 64 << 20  # bytes: a file that something was added to is read as a whole for its checksum
+_END: Final = 64 << 10  # bytes at both ends that are compared before the whole is
 
-SHA256: Final = 'head -c "$2" -- "$1" | { sha256sum || shasum -a 256; } 2>/dev/null'
 # Mode, owner, ACL and extended attributes (SELinux) of the one, onto the other.
 KEEP: Final = 'cp --attributes-only --preserve=mode,ownership,xattr -- "$1" "$2"'
 _KEPT_NOT = "owner, group and mode were kept; ACLs and extended attributes, if it had any, were not"
@@ -129,22 +133,22 @@ class SftpFiles:
         finally:
             self._sftp.shut_later(handle)
 
-    def sha256(self, path: str, size: int) -> str:
+    def follow(self, path: str, size: int) -> Follower:
         """See `RemoteFiles`."""
-        if digest := self._told(path, size):
-            return digest
-        if size > SMALL:
-            return ""
+
+        def otherwise(end: int) -> str:
+            return self._read_back(path, end) if end <= SMALL else ""
+
+        return Following(self._shared, self._turn, path, size, otherwise=otherwise, patience=self._patience)
+
+    def _sha256(self, path: str, size: int) -> str:
+        with contextlib.closing(self.follow(path, size)) as following:
+            return following.digest(size)
+
+    def _read_back(self, path: str, size: int) -> str:
         hashed = hashlib.sha256()
         self.read(path, 0, size, hashed.update, Meter())
         return hashed.hexdigest()
-
-    def _told(self, path: str, size: int) -> str:
-        """The host's own word; "" where no command may run, or none knows."""
-        out = bytearray()
-        ran = self._piped().run(SHA256, (path, str(size)), sink=out.extend)
-        digest = bytes(out[:64]).decode("ascii", "replace")
-        return digest if ran.status == 0 and len(out) > 64 and set(digest) <= set("0123456789abcdef") else ""
 
     def _piped(self) -> Piped:
         return Piped(self._shared, self._turn, patience=self._patience)
@@ -164,44 +168,58 @@ class SftpFiles:
             return self._written(path, changed=changed, created=old is None, made=made)
         if old is not None and not how.overwrite:
             raise exists(path, self._device)
-        if old is not None and old.size == source.size and self.sha256(path, old.size) == source.digest():
-            return self._same(path, how, old)
-        note = self._replaced(path, source, how, old, meter)
-        return self._written(path, changed=True, created=old is None, made=made, note=note)
+        if old is not None and old.size == source.size and (told := self._is_same(path, source)):
+            return self._same(path, how, old, told)
+        told, note = self._replaced(path, source, how, old, meter)
+        return self._written(path, changed=True, created=old is None, made=made, note=note, told=told)
 
     def _written(
-        self, path: str, *, changed: bool, created: bool, made: tuple[str, ...] = (), note: str = ""
+        self, path: str, *, changed: bool, created: bool, made: tuple[str, ...] = (), note: str = "", told: str = ""
     ) -> Written:
-        """As it is found afterwards."""
+        """As it is found afterwards. `told` is the host's checksum where it is known."""
         try:
             now = self.facts(path)
-            return Written(now, self.sha256(path, now.size), changed=changed, created=created, made=made, note=note)
+            told = told or (self._sha256(path, now.size) if now.size <= HASHED_AFTER else "")
+            return Written(now, told, changed=changed, created=created, made=made, note=note)
         except NetsshError as error:
             error.effect = "done" if changed else "none"
             error.message += f"; {path} is written, but could not be looked at again"
             raise
 
-    def _same(self, path: str, how: Write, old: Facts) -> Written:
+    def _is_same(self, path: str, source: Source) -> str:
+        """The checksum of a file of this length that has the contents already, "" where it has others.
+
+        Ends are compared first: what differs mostly differs there, and the host need not read all of it.
+        """
+        size = source.size
+        ends = ((0, min(size, _END)), (max(0, size - _END), size))
+        for start, end in ends if size > 2 * _END else ():
+            found = bytearray()
+            self.read(path, start, end, found.extend, Meter())
+            if found != source.part(start, end - start):
+                return ""
+        with contextlib.closing(self.follow(path, size)) as following:
+            following.upto(size)
+            ours = source.digest()
+            told = following.digest(size)
+        return told if told == ours else ""
+
+    def _same(self, path: str, how: Write, old: Facts, told: str) -> Written:
         changed = how.mode is not None and how.mode != old.permissions
         if changed:
             with self._named(path):
                 self._sftp.setstat(path.encode(), Attributes(mode=how.mode))
-        return self._written(path, changed=changed, created=False)
+        return self._written(path, changed=changed, created=False, told=told)
 
-    def _replaced(self, path: str, source: Source, how: Write, old: Facts | None, meter: Meter) -> str:
-        """By a file beside it that takes its place. What could not be kept of the old one."""
+    def _replaced(self, path: str, source: Source, how: Write, old: Facts | None, meter: Meter) -> tuple[str, str]:
+        """By a file beside it that takes its place. The host's checksum, and what could not be kept of the old one."""
         aside = inside(parent(path), f".netssh-{secrets.token_hex(8)}")
         with self._named(aside, "a file beside it"):
             flags = m.FOR_WRITING | m.CREATING | m.EXCLUSIVELY
             handle = self._sftp.open(aside.encode(), flags, Attributes(mode=0o600))
         self.left = aside
         try:
-            with self._filling(path):
-                size = self._sftp.write(handle, 0, source.read, meter)
-                if size != source.size:
-                    raise FileRefused(f"the file here changed while it was read: {size} bytes instead of {source.size}")
-                self._sftp.fsync(handle)
-            self._sftp.shut(handle)
+            told = self._filled(handle, path, aside, source, meter)
             note = self._keep(path, aside, how, old)
             with self._named(path, "it"):
                 self._take_place(aside, path, old, how)
@@ -210,7 +228,28 @@ class SftpFiles:
             self._tidied(aside)
             _say_what_is_there(error, path, self.left, created=old is None)
             raise
-        return note
+        return told, note
+
+    def _filled(self, handle: bytes, path: str, aside: str, source: Source, meter: Meter) -> str:
+        """The host's checksum of the new contents, which is ours, too; "" where it has none."""
+        hashing = Hashing(source)
+        with contextlib.closing(self.follow(aside, source.size)) as following:
+            meter.follow = following.upto
+            with self._filling(path):
+                size = self._sftp.write(handle, 0, hashing.read, meter)
+                if size != source.size:
+                    raise FileRefused(f"the file here changed while it was read: {size} bytes instead of {source.size}")
+                if size <= SYNCED:
+                    self._sftp.fsync(handle)
+            self._sftp.shut(handle)
+            told = following.digest(size)
+        if told and told != hashing.digest():
+            raise TransferBroken(
+                "what arrived on the host has another checksum than what was sent",
+                device=self._device,
+                hint="Try again; check the host's disk and memory if it comes back.",
+            )
+        return told
 
     def _keep(self, path: str, aside: str, how: Write, old: Facts | None) -> str:
         mode = 0o644 if old is None else old.permissions
@@ -265,7 +304,8 @@ class SftpFiles:
         try:
             with self._filling(path):
                 self._sftp.write(handle, 0 if old is None else old.size, source.read, meter)
-                self._sftp.fsync(handle)
+                if source.size <= SYNCED:
+                    self._sftp.fsync(handle)
                 if mode is not None:
                     self._sftp.fsetstat(handle, Attributes(mode=mode))
             self._sftp.shut(handle)

@@ -13,6 +13,7 @@ from typing import Final
 
 from netssh_mcp.errors import FileRefused, NetsshError
 from netssh_mcp.knowledge.secrets import Secret
+from netssh_mcp.wire.following import SHA256, Afterwards, Follower, spelled
 from netssh_mcp.wire.piped import Piped, Ran, Sink
 from netssh_mcp.wire.remote_files import (
     MOST_NAMES,
@@ -27,7 +28,7 @@ from netssh_mcp.wire.remote_files import (
     parent,
 )
 from netssh_mcp.wire.sftp import Meter
-from netssh_mcp.wire.sftp_files import SHA256, no_room, not_empty
+from netssh_mcp.wire.sftp_files import no_room, not_empty
 from netssh_mcp.wire.sftp_messages import Buffer
 from netssh_mcp.wire.shared import Shared
 from netssh_mcp.wire.turn import Turn
@@ -140,10 +141,13 @@ class SudoFiles:
         self._checked(self._ran(_READ, (path, str(start), str(end - start)), sink=counted), path)
         return start + came
 
-    def sha256(self, path: str, size: int) -> str:
-        """See `RemoteFiles`."""
-        digest = _text(self._asked(SHA256, path, str(size)))[:64]
-        if len(digest) == 64:
+    def follow(self, path: str, size: int) -> Follower:
+        """See `RemoteFiles`: asked for at the end."""
+        del size
+        return Afterwards(lambda end: self._sha256(path, end))
+
+    def _sha256(self, path: str, size: int) -> str:
+        if digest := spelled(self._asked(SHA256, path, str(size))):
             return digest
         hashed = hashlib.sha256()
         self.read(path, 0, size, hashed.update, Meter())
@@ -161,7 +165,7 @@ class SudoFiles:
             self._fill(_APPEND, (path, _flag(how.make_dirs), str(source.size), mode), source, meter)
         elif old is not None and not how.overwrite:
             raise exists(path, self._device)
-        elif old is not None and old.size == source.size and self.sha256(path, old.size) == source.digest():
+        elif old is not None and old.size == source.size and self._sha256(path, old.size) == source.digest():
             changed = how.mode not in (None, old.permissions)
             if changed:
                 self._asked(_SAME + 'chmod -- "$2" "$1"', path, mode)
@@ -170,7 +174,7 @@ class SudoFiles:
             note = _KEPT_NOT if "unkept" in self._fill(_REPLACE, words, source, meter).stderr.split("\n") else ""
         try:
             now = self.facts(path)
-            return Written(now, self.sha256(path, now.size), changed=changed, created=old is None, note=note)
+            return Written(now, self._sha256(path, now.size), changed=changed, created=old is None, note=note)
         except NetsshError as error:
             error.effect = "done" if changed else "none"
             error.message += f"; {path} is written, but could not be looked at again"
