@@ -6,7 +6,7 @@ granted and everything else is refused. `wall` holds the file and the counters.
 
 from __future__ import annotations
 
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from netssh_mcp.errors import CommandDenied, InputError
@@ -112,6 +112,24 @@ def permit(
         terms=terms,
         within=within,
         seal=_SEAL,
+    )
+
+
+def carried_by(grant: Grant, line: str) -> Grant:
+    """A Grant for a command that is a part of a granted action on files: the class of the action counts for it.
+
+    `line` is a profile's own with a checked path in it. What the operator denies by name stays denied: CommandDenied.
+    """
+    if required(grant).command.partition(" ")[0] not in ("get_file", "put_file"):
+        raise ValueError(f"{grant.command!r} is no action on files")
+    if not (line.isascii() and line.isprintable() and 0 < len(line) <= grant.profile.max_line):
+        raise InputError("the path makes too long a command for this device", device=grant.device.name)
+    if grant.terms.refuses(grant.profile, line):
+        refusal = grammar.denied(line, f"the policy denies it, and {grant.command!r} needs it")
+        refusal.device = grant.device.name
+        raise refusal
+    return replace(
+        grant, line=line, command=line, rule=f"a part of {grant.command!r}; {grant.rule}", json=False, seal=_SEAL
     )
 
 

@@ -97,6 +97,30 @@ class Json(_Strict):
     native: tuple[Pattern, ...] = ()  # commands whose own output is JSON already (`ip -j route`); fullmatch
 
 
+class Files(_Strict):
+    """Files of a network device: SCP for contents, exec commands for the rest. Without `systems` nothing is known.
+
+    Commands may hold `{system}` ("flash:", "/var/tmp"), `{name}` below it, `{path}` (`{system}/{name}`) and `{scp}`,
+    the path as SCP takes it. Patterns are searched in the command's output.
+    """
+
+    systems: dict[str, str] = Field(default_factory=dict)  # where files may be -> how SCP calls that place
+    readable: dict[str, str] = Field(default_factory=dict)  # the same, never written: configurations live there
+    folder: str = "dir {path}"  # lists
+    file: str = "dir {path}"  # shows one file's size
+    entry: Pattern = ""  # one line of a listing, fullmatch; groups `name`, `size`, and `mode`, `mtime` where there are
+    missing: Pattern = r"(?i)no such file|does not exist|cannot access|error opening|file not found"
+    free: str = "dir {system}"
+    free_bytes: tuple[Pattern, ...] = ()  # group 1: what is free, in `unit` bytes; the first that is found
+    unit: int = 1
+    md5: str = ""
+    md5_sum: Pattern = r"(?m)(?:= *|^)([0-9a-fA-F]{32})\b"  # group 1
+    delete: str = ""  # must ask nothing
+    private: tuple[Pattern, ...] = ()  # fullmatch on `{path}`, upper or lower case: class shell, keys and boot scripts
+    configuration: tuple[Pattern, ...] = ()  # the same: a configuration under another name, not written as a file
+    enable: str = ""  # how a person turns SCP on there; never sent
+
+
 class Profile(_Strict):
     """What is known of one platform. Frozen; unknown keys are errors."""
 
@@ -147,6 +171,7 @@ class Profile(_Strict):
     json_output: Json = Field(default_factory=Json)
     parsed_as: dict[str, Pattern] = Field(default_factory=dict)  # command with a template -> others like it
 
+    files: Files = Field(default_factory=Files)  # what `get_file` and `put_file` need to know
     redact: tuple[Secret, ...] = ()  # where this platform's secrets stand, besides redaction.yaml; same notation
 
     login_writes: str = ""  # what a login changes on the device, if anything; shown by list_devices
@@ -274,8 +299,9 @@ class Profiles:
     def _unknown(self, platform: str) -> InputError:
         for suffix in _NOT_SSH:
             if platform.endswith(suffix) and (base := platform.removesuffix(suffix)):
+                more = ", and at the host `transport: telnet`" if suffix == "_telnet" else ""
                 return InputError(
-                    f"platform {platform!r} is not reached over SSH", hint=f"Only SSH is spoken; use {base!r}."
+                    f"a platform is named as for SSH, and {platform!r} is not", hint=f"Write `platform: {base}`{more}."
                 )
         nearest = near(platform, sorted({*self.names(), *self.types()}), n=4)
         hint = f"Near: {', '.join(nearest)}." if nearest else "`netssh-mcp platforms` lists them all."

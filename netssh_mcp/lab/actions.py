@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from netssh_mcp.lab.config import difference
 from netssh_mcp.lab.device import Device
+from netssh_mcp.lab.files import storage
 from netssh_mcp.lab.interpreter import Context
 from netssh_mcp.lab.model import Command, fill
 
@@ -59,16 +60,32 @@ def _erase(device: Device, _context: Context, _arguments: tuple[str, ...]) -> st
 
 
 def _write_file(device: Device, _context: Context, arguments: tuple[str, ...]) -> str:
-    device.flash.add(arguments[-1])
+    device.flash.contents[arguments[-1]] = device.running.flat().encode()
     return ""
 
 
 def _delete_file(device: Device, _context: Context, arguments: tuple[str, ...]) -> str:
     name = arguments[-1]
-    if name not in device.flash:
+    if name not in device.flash.contents:
         return f"%Error deleting flash:/{name} (No such file or directory)\n\n"
-    device.flash.remove(name)
+    del device.flash.contents[name]
     return ""
+
+
+def _dir(device: Device, _context: Context, arguments: tuple[str, ...]) -> str:
+    return device.flash.dir(arguments[-1] if arguments else device.flash.system)
+
+
+def _md5(device: Device, _context: Context, arguments: tuple[str, ...]) -> str:
+    return device.flash.md5(arguments[-1])
+
+
+def _delete_quietly(device: Device, _context: Context, arguments: tuple[str, ...]) -> str:
+    return device.flash.delete(arguments[-1])
+
+
+def _storage(device: Device, _context: Context, _arguments: tuple[str, ...]) -> str:
+    return storage(device.flash)
 
 
 def _set_line(device: Device, context: Context, arguments: tuple[str, ...]) -> str:
@@ -120,6 +137,10 @@ _ACTIONS: dict[str, _Act] = {
     "save": _save,
     "erase": _erase,
     "write_file": _write_file,
+    "dir": _dir,
+    "md5": _md5,
+    "delete_quietly": _delete_quietly,
+    "storage": _storage,
     "delete_file": _delete_file,
     "set_line": _add_line,
     "delete_line": _delete_line,

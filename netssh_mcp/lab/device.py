@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from netssh_mcp.lab.config import ConfigStore, hostname_of, new_store
 from netssh_mcp.lab.faults import NO_FAULTS, BreakKind, Faults, Script
+from netssh_mcp.lab.files import Flash
 from netssh_mcp.lab.grammar import Grammar
 from netssh_mcp.lab.model import Command, LabError, Platform, fill, load_platform
 
@@ -56,6 +57,7 @@ class DeviceSpec:
     algorithms: Algorithms = Algorithms()
     sftp: bool = False
     files: Mapping[str, bytes] = field(default_factory=dict)  # path below the SFTP root -> content
+    flash_size: int = 64 << 20  # bytes that `files` and what comes by SCP have
     max_sessions: int = 0  # sessions beyond it are refused; 0 = no limit
     port: int = 0  # 0 = from the network's base port, or any
 
@@ -84,7 +86,8 @@ class Device:
         self.early: list[bytes] = []  # what came in while a command was running, Ctrl-C excepted
         self.interrupts = 0
         self.reloads = 0
-        self.flash = set(spec.files)
+        self.flash = Flash(spec.platform, dict(spec.files), spec.flash_size)
+        self.links = 0  # TCP connections open now
         self.logins = 0
         self.auth_failures = 0
         self.connections = 0  # TCP connections ever accepted

@@ -38,6 +38,10 @@ Action = Literal[
     "erase",
     "delete_file",
     "write_file",
+    "dir",
+    "md5",
+    "delete_quietly",
+    "storage",
     "reload",
 ]
 

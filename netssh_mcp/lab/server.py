@@ -25,6 +25,7 @@ from netssh_mcp.lab.device import Device, DeviceSpec
 from netssh_mcp.lab.faults import BreakKind
 from netssh_mcp.lab.model import LabError, fill
 from netssh_mcp.lab.outlet import Timer
+from netssh_mcp.lab.scp import Scp
 from netssh_mcp.lab.shell import Shell
 
 _Channel = asyncssh.SSHServerChannel[bytes]
@@ -51,6 +52,7 @@ class _Terminal(asyncssh.SSHServerSession[bytes]):
         self._chan: _Channel | None = None
         self._shell: Shell | None = None
         self._sftp: SSHServerStreamSession[bytes] | None = None
+        self._scp: Scp | None = None
         self._command: str | None = None
 
     # ---- asyncssh's side
@@ -86,6 +88,10 @@ class _Terminal(asyncssh.SSHServerSession[bytes]):
             return
         if self._chan is None:
             return
+        if self._command and self._command.startswith("scp "):
+            self._scp = Scp(self._lab.device.flash, self, self._command)
+            self._scp.start()
+            return
         width, rows, _, _ = self._chan.get_terminal_size()
         later = asyncio.get_running_loop().call_later
         user = str(self._chan.get_extra_info("username", ""))
@@ -102,6 +108,8 @@ class _Terminal(asyncssh.SSHServerSession[bytes]):
     def data_received(self, data: bytes, datatype: int | None) -> None:
         if self._sftp:
             self._sftp.data_received(data, datatype)
+        elif self._scp:
+            self._scp.feed(data)
         elif self._shell:
             self._shell.feed(data)
 
@@ -163,9 +171,11 @@ class _Server(asyncssh.SSHServer):
         self._conn = conn
         self._listener.connections.add(conn)
         self.device.connections += 1
+        self.device.links += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
+        self.device.links -= 1
         if self._conn is not None:
             self._listener.connections.discard(self._conn)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -15,7 +15,9 @@ from netssh_mcp.guard.policy import Grant
 from netssh_mcp.guard.protected_paths import protected
 from netssh_mcp.model import CommandClass
 from netssh_mcp.services.desk import Desk, Place, Recorded
+from netssh_mcp.services.device_files import DeviceFiles
 from netssh_mcp.services.file_facts import COLUMNS, changed, checked_path, described, octal, row
+from netssh_mcp.services.file_progress import reporting
 from netssh_mcp.services.file_text import CONTEXT, MOST, BytesSource, checked_encoding, decoded, encoded, name_shown
 from netssh_mcp.services.jobs import Progress
 from netssh_mcp.services.local_files import LocalRoots
@@ -33,19 +35,8 @@ T = TypeVar("T")
 
 Tool = Literal["get_file", "put_file"]
 PAGE: Final = 1000  # entries of a folder in one answer
-_EVERY: Final = 0.5  # seconds between reports of progress
 _TIDY: Final = 5.0  # seconds of silence while a leftover is removed over a new connection
 _READS: Final = {"list": "read", "stat": "read", "read": "secret-read", "download": "secret-read"}
-
-
-class DeviceFiles(Protocol):
-    """Files of network devices: what they are asked."""
-
-    async def get(self, place: Place, path: str, **asked: Any) -> dict[str, Any]:  # noqa: ANN401 - as `get_file`
-        """What `get_file` does there."""
-
-    async def put(self, place: Place, path: str, **asked: Any) -> dict[str, Any]:  # noqa: ANN401 - as `put_file`
-        """What `put_file` does there."""
 
 
 @dataclass(slots=True)
@@ -91,6 +82,7 @@ class Files:
     def __init__(self, desk: Desk, *, patience: float = PATIENCE) -> None:
         self._desk = desk
         self._local = LocalRoots(desk.settings)
+        self._network = DeviceFiles(desk, self._local, patience=patience)
         self._patience = patience
 
     async def get(
@@ -110,8 +102,16 @@ class Files:
         """What the `get_file` tool does."""
         place = self._desk.place(device)
         if not place.linux:
-            return await self._device_files().get(
-                place, path, action=action, local_path=local_path, offset=offset, overwrite=overwrite, progress=progress
+            _only_linux(sudo=sudo)
+            return await self._network.get(
+                place,
+                path,
+                action=action,
+                local_path=local_path,
+                encoding=encoding,
+                offset=offset,
+                overwrite=overwrite,
+                progress=progress,
             )
         ask = _Ask(place, "get_file", action, path, sudo, progress)
         if action == "read":
@@ -152,12 +152,14 @@ class Files:
         """What the `put_file` tool does."""
         place = self._desk.place(device)
         if not place.linux:
-            return await self._device_files().put(
+            _only_linux(sudo=sudo, mode=mode, append=append, make_dirs=make_dirs)
+            return await self._network.put(
                 place,
                 path,
                 action=action,
                 content=content,
                 local_path=local_path,
+                encoding=encoding,
                 overwrite=overwrite,
                 progress=progress,
             )
@@ -190,12 +192,6 @@ class Files:
             return await from_source(opened)
         finally:
             opened.close()
-
-    def _device_files(self) -> DeviceFiles:
-        raise InputError(
-            "files of network devices are not in this version",
-            hint="Name a Linux host; on a network device `run` has its own copy commands.",
-        )
 
     # -- actions -------------------------------------------------------------------------------------------------------
 
@@ -364,7 +360,7 @@ class Files:
                     raise
                 await held.enter_async_context(self._desk.recorded(grant))
             try:
-                return await self._reporting(ask, far, act(_Found(far, grant, real)))
+                return await reporting(ask.progress, far.meter, act(_Found(far, grant, real)))
             finally:
                 record.received = far.meter.done
 
@@ -383,33 +379,12 @@ class Files:
                 continue
             return f"{real.rstrip('/')}/{rest}" if rest else real
 
-    async def _reporting(self, ask: _Ask, far: Far, work: Awaitable[dict[str, Any]]) -> dict[str, Any]:
-        """`work`, while its progress is told."""
-        progress = ask.progress
-        if progress is None:
-            return await work
-        failure: NetsshError | None = None
-        result: dict[str, Any] = {}
-
-        async def report() -> None:
-            told = 0
-            while True:
-                await anyio.sleep(_EVERY)
-                if far.meter.done > told:
-                    told = far.meter.done
-                    await progress(told, far.meter.total, f"{told} of {far.meter.total or '?'} bytes")
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(report)
-            try:
-                result = await work
-            except NetsshError as error:  # a task group would wrap it
-                failure = error
-            tasks.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-        return result
-
 
 def _head(ask: _Ask) -> dict[str, Any]:
     return {"device": ask.place.device.name, "action": ask.action}
+
+
+def _only_linux(**asked: object) -> None:
+    """Files of network devices have no owner, mode or sudo, and SCP can only replace them."""
+    if given := [name for name, value in asked.items() if value]:
+        raise InputError(f"`{given[0]}` means nothing on a network device", hint="Leave it out there.")

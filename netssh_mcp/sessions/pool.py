@@ -76,13 +76,15 @@ class _Slot:
     idle: list[Session] = field(default_factory=list)
     busy: set[Session] = field(default_factory=set)
     held: list[_Held] = field(default_factory=list)  # each has a place of `room` for as long as it is open
+    visits: int = 0  # logins without a shell, for one file each
     lost: bool = False  # a session of this device ended unasked since the last login
     retired: bool = False  # the inventory has another entry now: what comes back is closed
 
     @property
     def logins(self) -> int:
         """How many sessions of it are open."""
-        return len(self.idle) + len(self.busy) + sum(held.session is not None for held in self.held)
+        held = sum(held.session is not None for held in self.held)
+        return len(self.idle) + len(self.busy) + held + self.visits
 
     def retire(self) -> None:
         """Use none of its sessions again; those that are held stay with their holders."""
@@ -242,6 +244,29 @@ class Pool:
         slot, held = self._held.pop(session, (None, None))
         if slot is not None and held is not None:
             slot.held.remove(held)
+            slot.room.release()
+
+    @asynccontextmanager
+    async def visit(self, hops: tuple[Device, ...], turn: Turn) -> AsyncIterator[Shared]:
+        """A login without a shell on a network device, for the block only: it counts against `max_sessions`.
+
+        Waits and raises as `lease` does.
+        """
+        slot = self._slot(hops)
+        if len(slot.held) >= hops[-1].max_sessions:
+            raise _all_held(slot)
+        await waited(slot.room.acquire, hops[-1], turn, queued=True)
+        slot.visits += 1
+        try:
+            while slot.idle and slot.logins > hops[-1].max_sessions:
+                slot.idle.pop(0).close()  # it takes an idle one's place
+            shared = await self.share(hops, turn)
+            try:
+                yield shared
+            finally:
+                shared.close(keep=False)
+        finally:
+            slot.visits -= 1
             slot.room.release()
 
     async def open_kept(self, hops: tuple[Device, ...], profile: Profile, holder: str, turn: Turn) -> Session:

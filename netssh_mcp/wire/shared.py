@@ -40,6 +40,11 @@ class Shared:
         """Whether it is up as far as this side can know."""
         return self._bastion.alive and not self._link.closed
 
+    def tell_loss(self) -> bool:
+        """Whether the connection before this one was lost; said once."""
+        told, self._bastion.after_loss = self._bastion.after_loss, False
+        return told
+
     def answers(self) -> bool:
         """Whether the host still answers; within seconds, and not asked again for some."""
         return self.alive and self._bastion.answers(time.monotonic() + _LONGEST)
@@ -71,8 +76,10 @@ class Shared:
             hint="Run it again: a new connection is opened.",
         )
 
-    def close(self) -> None:
-        """Leave the connection to the others; the last one leaves it idle."""
+    def close(self, *, keep: bool = True) -> None:
+        """Leave the connection to the others; the last one leaves it idle, or ends it where it is not to be kept."""
+        if not keep:
+            self._bastion.retired = True  # nobody new gets it
         self._link.close()
 
 
