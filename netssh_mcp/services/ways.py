@@ -99,9 +99,10 @@ class Channels(Way):
         return self._shared is not None and self._shared.alive
 
     async def _opened(self, row: Row) -> None:
-        row.facts["reconnected"] = self._shared is not None  # it was lost between two commands of this call
+        again = self._shared is not None  # it was lost between two commands of this call
         self._shared = await self.desk.pool.share(self.place.hops, row.turn)
         self._held.callback(self._shared.close)
+        row.facts["reconnected"] = self._shared.tell_loss() or again
 
     async def _sent(self, grant: Grant, row: Row, seconds: float, order: Order) -> Reply:
         from netssh_mcp.sessions.executions import execute  # noqa: PLC0415  (it imports the wire: the start budget)

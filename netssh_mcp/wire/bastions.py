@@ -40,6 +40,7 @@ class Bastion:
         self.error: NetsshError | None = None
         self.finished = False  # the login: there is a connection, or an error
         self.retired = False  # nobody new may use it
+        self.after_loss = False  # the one before it was lost, and nobody has been told
         self.idle_since = self.proven_at = time.monotonic()
         self._owner = owner
 
@@ -121,6 +122,7 @@ class Bastions:
         self._idle = idle
         self._lock = threading.Lock()
         self._open: dict[tuple[Device, ...], Bastion] = {}
+        self._lost: set[tuple[Device, ...]] = set()  # ways whose last connection ended unasked
         self._closed = False
 
     def hold(self, hops: tuple[Device, ...], link: Link, deadline: float) -> Bastion:
@@ -139,6 +141,8 @@ class Bastions:
                 self.leave(bastion, link)
                 raise
             bastion.retired = True  # who is on it still may stay: it may come back
+            with self._lock:
+                self._lost.add(hops)
             self.leave(bastion, link)
 
     def _joined(self, hops: tuple[Device, ...], link: Link) -> Bastion:
@@ -147,6 +151,8 @@ class Bastions:
                 raise ConnectError("the server is closing", device=hops[-1].name)
             bastion = self._open.get(hops)
             if bastion is None or not bastion.usable:
+                if bastion is not None:
+                    self._forget(bastion)
                 bastion = self._open[hops] = Bastion(hops, self)
                 # Not the caller's thread: whoever asked first may be cancelled while others wait.
                 threading.Thread(target=self._log_in, args=(bastion,), name="netssh-bastion", daemon=True).start()
@@ -175,6 +181,9 @@ class Bastions:
                 bastion.error, bastion.finished = error, True
                 if error is not None:
                     self._forget(bastion)
+                elif bastion.hops in self._lost:
+                    self._lost.remove(bastion.hops)
+                    bastion.after_loss = True
                 waiting = list(bastion.users)
             if error is not None:
                 bastion.link.close()
@@ -238,6 +247,8 @@ class Bastions:
 
     def _forget(self, bastion: Bastion) -> None:
         bastion.retired = True
+        if bastion.finished and bastion.error is None and not bastion.alive and not bastion.link.closed:
+            self._lost.add(bastion.hops)
         if self._open.get(bastion.hops) is bastion:
             del self._open[bastion.hops]
 

@@ -73,20 +73,28 @@ async def served(
     known_hosts: Sequence[Path] = (),
     mode: str = "auto",
     environ: Mapping[str, str] | None = None,
+    log: Path | None = None,
+    limit: float = LONG,
 ) -> AsyncIterator[House]:
-    """A server that keeps everything in `folder` and learns host keys there, or trusts those of `known_hosts`."""
+    """A server that keeps everything in `folder` and learns host keys there, or trusts those of `known_hosts`.
+
+    What it writes to stderr goes to the file `log`, if there is one. It may live for `limit` seconds.
+    """
     learns = "strict" if known_hosts else "tofu"
     keys = os.pathsep.join(map(str, known_hosts)) if known_hosts else str(folder / "known_hosts")
     settings = {"NETSSH_KNOWN_HOSTS": keys, "NETSSH_SPILL": str(folder / "outputs"), "HOME": str(folder)}
+    argv = [
+        *(sys.executable, "-W", "error", "-m", "netssh_mcp", "serve", "--inventory", str(inventory)),
+        *("--audit", str(folder / "audit.jsonl"), "--host-keys", learns, *arguments),
+    ]
+    if log is not None:
+        argv = ["/bin/sh", "-c", 'exec "$@" 2>"$0"', str(log), *argv]
     parameters = StdioServerParameters(
-        command=sys.executable,
-        args=[
-            *("-W", "error", "-m", "netssh_mcp", "serve", "--inventory", str(inventory)),
-            *("--audit", str(folder / "audit.jsonl"), "--host-keys", learns, *arguments),
-        ],
+        command=argv[0],
+        args=argv[1:],
         env={"PATH": os.environ["PATH"], **settings, **(environ or {})},
         cwd=ROOT,
     )
-    with anyio.fail_after(LONG):
+    with anyio.fail_after(limit):
         async with Client(parameters, mode=mode) as client:
             yield House(client, folder)
