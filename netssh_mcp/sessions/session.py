@@ -190,5 +190,6 @@ def checked(grant: Grant, reply: Reply) -> Reply:
             effect=None if grant.command_class in READS else "possible",
         )
         failed.exit_status, failed.stderr, failed.signal = reply.exit_status, reply.stderr, reply.signal
+        failed.events = reply.events
         raise failed
     return reply

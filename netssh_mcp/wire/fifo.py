@@ -7,10 +7,12 @@ and can never be read by the shell behind it and run.
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from typing import TYPE_CHECKING, Final
 
 from netssh_mcp.errors import SessionLost, TransferBroken
+from netssh_mcp.wire.framing import new_nonce
 from netssh_mcp.wire.reader import Reader
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ _OPENING: Final = 10.0  # seconds that it may take to make one
 # reads this may be any, csh for one.
 _SCRIPT: Final = (
     'umask 077; d=$(mktemp -d) || exit 1; trap "exit 1" HUP INT TERM PIPE; trap "rm -rf \\"$d\\"" EXIT; '
-    'mkfifo -m 600 "$d/in" && exec 3<>"$d/in" && echo "$d/in" && exec 1>/dev/null 2>&1 && cat >&3'
+    'mkfifo -m 600 "$d/in" && exec 3<>"$d/in" && echo "{hello} $d/in" && exec 1>/dev/null 2>&1 && cat >&3'
 )
 
 
@@ -35,15 +37,10 @@ class Fifo:
         channel = shared.channel(until)
         self._reader = Reader(channel, shared.device.name)
         self.open = True
-        channel.exec_command(f"exec /bin/sh -c '{_SCRIPT}'")
-        said = b""
-        with contextlib.suppress(SessionLost):
-            while b"\n" not in said and (left := until - time.monotonic()) > 0:
-                said += self._reader.take()
-                if b"\n" not in said:
-                    self._reader.wait(left)
-        self.path = said.decode("utf-8", "replace").rstrip("\n")
-        if not self.path.endswith("/in"):
+        hello = f"netssh-{new_nonce()}"  # a login may print something of its own first
+        channel.exec_command(f"exec /bin/sh -c '{_SCRIPT.replace('{hello}', hello)}'")
+        self.path = self._told(re.compile(rf"{hello} (/[^\n]*/in)\n".encode()), until)
+        if not self.path:
             self.close()
             raise TransferBroken(
                 "the host made no FIFO for what the command is to read",
@@ -52,6 +49,16 @@ class Fifo:
                 hint="It needs mktemp and mkfifo and a folder for temporary files (TMPDIR); without `answers` and "
                 "without a password for sudo none is needed.",
             )
+
+    def _told(self, path: re.Pattern[bytes], until: float) -> str:
+        said = b""
+        with contextlib.suppress(SessionLost):
+            while (left := until - time.monotonic()) > 0:
+                said += self._reader.take()
+                if found := path.search(said):
+                    return found[1].decode("utf-8", "replace")
+                self._reader.wait(left)
+        return ""
 
     def write(self, data: bytes) -> None:
         """Type this. Nothing when it has ended: then nobody reads."""

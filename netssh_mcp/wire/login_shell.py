@@ -241,6 +241,7 @@ class LoginShell:
         except (CommandTimeout, CommandInterrupted, OutputTooLarge) as error:
             raise self._given_up(error, command) from None
         except SessionLost as error:
+            framed.ended()  # what came with the end has not been looked at
             return self._exited(error)
         self._taken(framed)
         if framed.status is None:  # by a signal that was asked for: where the shell is now was not told
@@ -334,9 +335,12 @@ class LoginShell:
             ) from lost
         channel = self._require().channel
         channel.status_event.wait(_LAST)
-        if channel.exit_status < 0 or not self._shared.alive:
+        status, self._running = channel.exit_status, False  # what it left in the background is not killed
+        reached = self._shared.alive
+        self.close()
+        if status < 0 or not reached:
             raise lost
-        return channel.exit_status
+        return status
 
     # -- stopping ------------------------------------------------------------------------------------------------
 

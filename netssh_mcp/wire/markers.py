@@ -136,6 +136,13 @@ class Framed(Streams):
         self.out += out
         return bool(out or err)
 
+    def partial(self) -> str:
+        """The command's own text so far. May be called from another thread."""
+        out, err = (
+            bytes(stream) if begun else b"" for stream, begun in zip((self.out, self.err), self._open, strict=True)
+        )
+        return clean(out) + clean(err)
+
     def last_line(self) -> str:
         """What stands behind the last newline, of stderr where there is something: questions mostly stand there."""
         tails = (bytes(stream[-_TAIL:]).rpartition(b"\n")[2] for stream in (self.err, self.out))
