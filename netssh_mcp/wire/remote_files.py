@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _TYPES: Final[dict[int, FileType]] = {
     stat.S_IFBLK: "block device",
 }
 MOST_NAMES: Final = 100_000  # of one folder
+LONGEST: Final = 4096  # characters of a path: PATH_MAX
 SYNCED: Final = 8 << 20  # bytes: what is longer is not synced to disk, as `sftp` and `cp` do not either
 
 
@@ -59,6 +61,27 @@ class Facts:
     def permissions(self) -> int:
         """The mode without the type."""
         return stat.S_IMODE(self.mode)
+
+
+_USER: Final = re.compile(r"[\w.@\\-]{1,64}\$?")
+
+
+def user_name(name: str, number: int) -> str:
+    """What a host calls a user or a group, the number where that is no such name: it stands in what we say."""
+    return name if _USER.fullmatch(name) else str(number)
+
+
+def sound(real: str, asked: str, device: str) -> str:
+    """A resolved path as the host gave it. FileRefused for one that is none, or that cannot be named here."""
+    parts = real.split("/")[1:] if real != "/" else []
+    if not real.startswith("/") or not real.isprintable() or len(real) > LONGEST or {"", ".", ".."} & set(parts):
+        raise FileRefused(
+            f"{asked} leads to what cannot be named here",
+            device=device,
+            line=real[:200].encode("utf-8", "backslashreplace").decode(),
+            hint="Name the file itself, by an absolute path of printable characters.",
+        )
+    return real
 
 
 class Source(Protocol):

@@ -17,6 +17,8 @@ from netssh_mcp.wire.sftp_channel import Exchange
 from netssh_mcp.wire.sftp_messages import Attributes, Buffer, Cursor, Named, string
 
 _IN_FLIGHT: Final = 4 << 20  # bytes asked for or sent and not yet answered
+_ENTRIES: Final = 500_000  # of one listing
+_FOLDER: Final = 64 << 20  # bytes of one listing: 100,000 names of the longest kind, twice
 
 
 class Meter:
@@ -134,12 +136,20 @@ class Sftp(Exchange):
     def names(self, path: bytes) -> Generator[Named, None, None]:
         """All of a folder, unsorted, without `.` and `..`."""
         handle = self._handle(m.OPENDIR, string(path))
+        came = seen = 0
         try:
             while True:
                 kind, body = self.wait(self.ask(m.READDIR, string(handle)))
                 if kind == m.STATUS and Cursor(body).number() == m.EOF:
                     return
-                for found in Cursor(self.expect(m.NAME, kind, body)).names():
+                page = Cursor(self.expect(m.NAME, kind, body)).names()
+                came += len(body)
+                if not page or came > _FOLDER:
+                    raise self.garbage()
+                seen += len(page)
+                if seen > _ENTRIES:
+                    return
+                for found in page:
                     if found.name not in (b".", b".."):
                         yield found
         finally:
@@ -161,6 +171,8 @@ class Sftp(Exchange):
                 request = next(iter(asked))
                 offset, size = asked.pop(request)
                 data = self._data(*self.wait(request))
+                if len(data) > size:
+                    raise self.garbage()
                 if not data:
                     end = min(end, offset)
                 elif len(data) < size:  # OpenSSH: at the end only; a pipe, /proc: a page at a time

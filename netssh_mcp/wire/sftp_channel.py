@@ -48,6 +48,7 @@ class Exchange:
         self._patience = patience
         self._number = 0
         self._answers: dict[int, tuple[int, Buffer]] = {}
+        self._open: set[int] = set()  # requests that are not answered yet
         self._forgotten: set[int] = set()
         self._held: list[bytes] = []  # pieces that came, put together only when a message is whole
         self._held_size = 0
@@ -81,7 +82,7 @@ class Exchange:
             if not _connected(self._channel):
                 raise
             raise self._no_sftp() from error  # `Subsystem sftp` points to a program that is not there
-        except IndexError as error:
+        except TransferBroken as error:
             raise self._no_sftp() from error
         self.extensions = frozenset(names)
         if m.LIMITS in names:
@@ -141,6 +142,7 @@ class Exchange:
         """Send a request; its number. A host that keeps up never makes us wait, so a cancel is looked for here."""
         self._check_cancel()
         self._number += 1
+        self._open.add(self._number)
         self._send(framed(kind, self._number, *body))
         return self._number
 
@@ -183,6 +185,9 @@ class Exchange:
             return False
         while (message := self._split()) is not None:
             number = int.from_bytes(message[1:5], "big")
+            if number not in self._open:  # nobody asked: kept, it would fill the memory
+                raise self.garbage()
+            self._open.discard(number)
             if number in self._forgotten:
                 self._forgotten.discard(number)
             else:
@@ -257,11 +262,7 @@ class Exchange:
 
     def garbage(self) -> TransferBroken:
         """The error of a server that does not keep to the protocol."""
-        return TransferBroken(
-            "the host's SFTP server sent what is no SFTP",
-            device=self.device,
-            hint="Check what `Subsystem sftp` in its sshd_config names, and that no login script prints anything.",
-        )
+        return m.garbage(self.device)
 
 
 _REASONS: Final = {

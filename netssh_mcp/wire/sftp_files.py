@@ -29,6 +29,8 @@ from netssh_mcp.wire.remote_files import (
     not_there,
     only_regular,
     parent,
+    sound,
+    user_name,
 )
 from netssh_mcp.wire.sftp import Meter, Sftp
 from netssh_mcp.wire.sftp_channel import SftpRefused
@@ -63,12 +65,12 @@ class SftpFiles:
 
     def login_folder(self) -> str:
         """Where relative paths begin."""
-        return _text(self._sftp.realpath(b"."))
+        return sound(_text(self._sftp.realpath(b".")), "the login folder", self._device)
 
     def real(self, path: str) -> str:
         """See `RemoteFiles`."""
         with self._named(path):
-            found = _text(self._sftp.realpath(path.encode()))
+            found = sound(_text(self._sftp.realpath(path.encode())), path, self._device)
         with contextlib.suppress(SftpRefused):  # nothing is there yet, or it may not be looked at
             if stat.S_ISLNK(self._sftp.lstat(found.encode()).mode or 0):
                 raise FileRefused(
@@ -118,7 +120,7 @@ class SftpFiles:
             words = long.decode("utf-8", "replace").split(None, 4)
             owner, group = words[2:4] if len(words) == 5 else ("", "")
             uid, gid = each.uid or 0, each.gid or 0
-            owner, group = users.get(uid) or owner or str(uid), groups.get(gid) or group or str(gid)
+            owner, group = user_name(users.get(uid) or owner, uid), user_name(groups.get(gid) or group, gid)
             facts.append(Facts(_text(name), each.size or 0, each.mode or 0, uid, gid, owner, group, each.mtime or 0))
         return facts
 
@@ -143,7 +145,8 @@ class SftpFiles:
 
     def _sha256(self, path: str, size: int) -> str:
         with contextlib.closing(self.follow(path, size)) as following:
-            return following.digest(size)
+            following.end(size)
+            return following.digest()
 
     def _read_back(self, path: str, size: int) -> str:
         hashed = hashlib.sha256()
@@ -199,9 +202,9 @@ class SftpFiles:
             if found != source.part(start, end - start):
                 return ""
         with contextlib.closing(self.follow(path, size)) as following:
-            following.upto(size)
+            following.end(size)
             ours = source.digest()
-            told = following.digest(size)
+            told = following.digest()
         return told if told == ours else ""
 
     def _same(self, path: str, how: Write, old: Facts, told: str) -> Written:
@@ -219,8 +222,12 @@ class SftpFiles:
             handle = self._sftp.open(aside.encode(), flags, Attributes(mode=0o600))
         self.left = aside
         try:
-            told = self._filled(handle, path, aside, source, meter)
-            note = self._keep(path, aside, how, old)
+            with contextlib.closing(self.follow(aside, source.size)) as following:
+                ours = self._fill(handle, path, source, meter, following)
+                note = self._keep(path, aside, how, old)
+                told = following.digest()
+            if told and told != ours:
+                raise self._garbled()
             with self._named(path, "it"):
                 self._take_place(aside, path, old, how)
             self.left = ""
@@ -230,26 +237,26 @@ class SftpFiles:
             raise
         return told, note
 
-    def _filled(self, handle: bytes, path: str, aside: str, source: Source, meter: Meter) -> str:
-        """The host's checksum of the new contents, which is ours, too; "" where it has none."""
+    def _fill(self, handle: bytes, path: str, source: Source, meter: Meter, following: Follower) -> str:
+        """Write all of it; the SHA-256 of what was sent."""
         hashing = Hashing(source)
-        with contextlib.closing(self.follow(aside, source.size)) as following:
-            meter.follow = following.upto
-            with self._filling(path):
-                size = self._sftp.write(handle, 0, hashing.read, meter)
-                if size != source.size:
-                    raise FileRefused(f"the file here changed while it was read: {size} bytes instead of {source.size}")
-                if size <= SYNCED:
-                    self._sftp.fsync(handle)
-            self._sftp.shut(handle)
-            told = following.digest(size)
-        if told and told != hashing.digest():
-            raise TransferBroken(
-                "what arrived on the host has another checksum than what was sent",
-                device=self._device,
-                hint="Try again; check the host's disk and memory if it comes back.",
-            )
-        return told
+        meter.follow = following.upto
+        with self._filling(path):
+            size = self._sftp.write(handle, 0, hashing.read, meter)
+            if size != source.size:
+                raise FileRefused(f"the file here changed while it was read: {size} bytes instead of {source.size}")
+            if size <= SYNCED:
+                self._sftp.fsync(handle)
+        self._sftp.shut(handle)
+        following.end(size)
+        return hashing.digest()
+
+    def _garbled(self) -> TransferBroken:
+        return TransferBroken(
+            "what arrived on the host has another checksum than what was sent",
+            device=self._device,
+            hint="Try again; check the host's disk and memory if it comes back.",
+        )
 
     def _keep(self, path: str, aside: str, how: Write, old: Facts | None) -> str:
         mode = 0o644 if old is None else old.permissions

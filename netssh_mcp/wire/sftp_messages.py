@@ -6,6 +6,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from netssh_mcp.errors import TransferBroken
+
 INIT, VERSION, OPEN, CLOSE, READ, WRITE, LSTAT, FSTAT, SETSTAT, FSETSTAT, OPENDIR, READDIR, REMOVE, MKDIR = range(1, 15)
 RMDIR, REALPATH, STAT, RENAME, READLINK = range(15, 20)
 STATUS, HANDLE, DATA, NAME, ATTRS = range(101, 106)
@@ -64,8 +66,17 @@ class Named:
     attributes: Attributes
 
 
+def garbage(device: str = "") -> TransferBroken:
+    """The error of a server that does not keep to the protocol."""
+    return TransferBroken(
+        "the host's SFTP server sent what is no SFTP",
+        device=device,
+        hint="Check what `Subsystem sftp` in its sshd_config names, and that no login script prints anything.",
+    )
+
+
 class Cursor:
-    """Takes a message apart, from the front. IndexError when it is too short: the other side does not speak SFTP."""
+    """Takes a message apart, from the front. TransferBroken when it is too short: the other side speaks no SFTP."""
 
     def __init__(self, body: Buffer) -> None:
         self._body = body
@@ -79,7 +90,7 @@ class Cursor:
     def take(self, size: int) -> bytes:
         """The next bytes."""
         if self._at + size > len(self._body):
-            raise IndexError("a message that is too short")
+            raise garbage()
         self._at += size
         return bytes(self._body[self._at - size : self._at])
 

@@ -26,6 +26,8 @@ from netssh_mcp.wire.remote_files import (
     not_there,
     only_regular,
     parent,
+    sound,
+    user_name,
 )
 from netssh_mcp.wire.sftp import Meter
 from netssh_mcp.wire.sftp_files import no_room, not_empty
@@ -108,7 +110,7 @@ class SudoFiles:
 
     def real(self, path: str) -> str:
         """See `RemoteFiles`."""
-        return _text(self._asked(_REAL, path)).rstrip("\n")
+        return sound(_text(self._asked(_REAL, path)).removesuffix("\n"), path, self._device)
 
     def facts(self, path: str) -> Facts:
         """See `RemoteFiles`."""
@@ -281,15 +283,25 @@ def _parsed(out: bytes, device: str) -> list[Facts]:
             device=device,
             hint="Install findutils (GNU) there, or ask without sudo.",
         )
-    found = []
-    for at in range(0, len(fields), _FIELDS):
-        name, size, kind, mode, uid, gid, owner, group, mtime, target = map(_text, fields[at : at + _FIELDS])
-        bits = _KINDS.get(kind, 0) | int(mode, 8)
-        seconds = int(mtime.partition(".")[0])
-        found.append(Facts(name, int(size), bits, int(uid), int(gid), owner, group, seconds, target))
-    return found
+    try:
+        return [_facts(list(map(_text, fields[at : at + _FIELDS]))) for at in range(0, len(fields), _FIELDS)]
+    except ValueError as error:  # a number that is none
+        raise FileRefused(
+            "this host's `find` does not print what it was asked for",
+            device=device,
+            hint="Install findutils (GNU) there, or ask without sudo.",
+        ) from error
 
 
+def _facts(fields: list[str]) -> Facts:
+    name, size, kind, mode, uid, gid, owner, group, mtime, target = fields
+    bits = _KINDS.get(kind, 0) | stat.S_IMODE(int(mode, 8))
+    user, of = user_name(owner, int(uid)), user_name(group, int(gid))
+    seconds = min(int(mtime.partition(".")[0]), _LATEST)
+    return Facts(name, int(size), bits, int(uid), int(gid), user, of, seconds, target)
+
+
+_LATEST: Final = 1 << 37  # seconds since 1970: a year that calendars still have
 _KINDS: Final = {
     "f": stat.S_IFREG,
     "d": stat.S_IFDIR,
