@@ -55,7 +55,7 @@ def keys(row: Row, text: str) -> str:
         return sent.decode()
     line = sent.removesuffix(b"\n").decode()
     if reason in ONE_KEY and len(line) > 1:
-        raise _unfit(row, text, "the device reads one key here", "Give the key, y for example, or <enter>.")
+        raise _unfit(row, text, "one character is read here, without Enter", "Give it, y for example, or <enter>.")
     if reason in ONE_KEY:
         return line or "\n"
     if not one_line(sent):

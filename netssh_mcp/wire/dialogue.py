@@ -18,6 +18,8 @@ from netssh_mcp.wire.reader import Reader
 from netssh_mcp.wire.text import clean, last_line
 from netssh_mcp.wire.turn import Turn
 
+_MOVED_ON = 0.6  # seconds of silence after which a question that does not stand last is gone
+_NEAR = 400  # characters: some log lines
 _TAIL = 2048  # bytes: page prompts are far shorter
 _ASKS = tuple(":?]>")  # how a line ends that may ask; what is typed into an output is the next command
 
@@ -44,28 +46,61 @@ class Dialogue:
         self._answering = Answering(answers)
         self._answers_left = len(answers)
         self._typed_at = 0  # bytes that had come when the last input was typed
+        self._held = ""  # input for a question behind which something has come
 
     def take(self) -> None:
-        """Type what the outside has left. No byte has come since the last `look`, or else the question is gone."""
+        """Type what the outside has left, at once if no byte has come since its question."""
         if self._turn.take_signal() == "INT":
             self._type(INTERRUPT)
             self.events.append("Ctrl-C was typed because the caller asked for it")
             return
-        if not (text := self._turn.take_input()):
-            return
-        if self._still_asks(*self._turn.answered):
-            self._type(text.encode())
-        else:
-            self.events.append("the input was not typed: the device had moved on from its question")
+        if text := self._turn.take_input():
+            self._held = text
+            if self._exchange.waiting or self._turn.answered[0] in ("", "pager"):
+                self._release()
+
+    def ended(self) -> list[str]:
+        """What the row's events say of it."""
+        if self._held:
+            self._exchange.waiting = ""
+            self._release()
+        return self.events
 
     def look(self) -> float | None:
         """See what is asked now, and answer it if the caller said how. Seconds until another look is due, if any."""
         exchange = self._exchange
         if exchange.waiting and self._typed_at and not self._asked_anew():
             exchange.waiting = ""
-        due = self._answer() if self._answers_left else None
-        self._turn.ask(exchange.waiting, exchange.question)
+        due = self._settle() if self._held else None
+        if due is None and self._answers_left:
+            due = self._answer()
+        if not self._undecided():
+            self._turn.ask(exchange.waiting, exchange.question)
         return due
+
+    def _undecided(self) -> bool:
+        """Something has just come close behind the question that the outside sees: a log line, as a rule."""
+        asked, line = self._turn.waiting, self._turn.question
+        if self._exchange.waiting or asked in ("", "pager") or self._reader.quiet() >= WAITING:
+            return False
+        return line in self._exchange.tail()[-_NEAR - len(line) :]
+
+    def _settle(self) -> float | None:
+        """A log line may have come behind the question, and be coming still: a silence decides."""
+        left = _MOVED_ON - self._reader.quiet()
+        if self._exchange.waiting or left <= 0:
+            self._release()
+            return None
+        return left
+
+    def _release(self) -> None:
+        """Type the input if its question stands."""
+        text, self._held = self._held, ""
+        exchange = self._exchange
+        if exchange.waiting and (exchange.waiting, exchange.question) == self._turn.answered:
+            self._type(text.encode())
+        else:
+            self.events.append("the input was not typed: the device had moved on from its question")
 
     def _answer(self) -> float | None:
         exchange = self._exchange
@@ -92,17 +127,11 @@ class Dialogue:
         prompt = line.endswith(exchange.prompt.line) or re.search(rf"(?:{exchange.profile.prompts.pattern})\Z", line)
         return not prompt and line not in exchange.line and line.rstrip().endswith(_ASKS)
 
-    def _still_asks(self, reason: str, line: str) -> bool:
-        """A log line may have come since; to the page prompt nothing may."""
-        exchange = self._exchange
-        if exchange.waiting or reason in ("", "pager"):
-            return bool(exchange.waiting) and (exchange.waiting, exchange.question) == (reason, line)
-        return standing(exchange.profile, self._new()) == (reason, line)
-
     def _type(self, data: bytes) -> None:
         self._reader.write(data)
         self.typed += 1
         self._typed_at, self._exchange.waiting = len(self._exchange.raw), ""
+        self._turn.ask("", "")
 
     def _new(self) -> str:
         raw = self._exchange.raw

@@ -24,7 +24,7 @@ from netssh_mcp.wire.help import help_text
 from netssh_mcp.wire.login import INTERRUPT, Login
 from netssh_mcp.wire.order import PLAIN, Order
 from netssh_mcp.wire.questions import question
-from netssh_mcp.wire.reader import Reader
+from netssh_mcp.wire.reader import HEIGHT, WIDTH, Reader
 from netssh_mcp.wire.sync import prove_prompt
 from netssh_mcp.wire.text import clean, last_line
 from netssh_mcp.wire.transport import Link
@@ -32,7 +32,6 @@ from netssh_mcp.wire.turn import Turn, not_sent
 
 _STOP = 0.6  # seconds that stopping a command may take before the session is given up
 _DRAIN = 3.0  # seconds that a flood which is on its way already may take
-_WIDTH, _HEIGHT = 511, 1000  # as wide as IOS takes; Netmiko's own choice
 
 
 class NetworkConnection:
@@ -51,10 +50,7 @@ class NetworkConnection:
 
     def open(self, deadline: float, turn: Turn) -> None:
         """A shell, the platform's own preparation by its Netmiko driver, and a proven prompt."""
-        channel = self._link.transport.open_session(timeout=max(0.1, deadline - time.monotonic()))
-        channel.get_pty(term="vt100", width=_WIDTH, height=_HEIGHT)
-        channel.invoke_shell()
-        self._reader = reader = Reader(channel, self.device.name)
+        self._reader = reader = self._link.telnet or self._shell(deadline)
         turn.bind(reader.wake.set)
         login = Login(self.device, self.profile, reader, deadline, turn, self._link.breaker)
         with login.hiding():
@@ -63,6 +59,12 @@ class NetworkConnection:
             for line in self.profile.setup:
                 login.events += self.run(line, deadline=deadline, turn=turn).events
         self.events = login.events
+
+    def _shell(self, deadline: float) -> Reader:
+        channel = self._link.transport.open_session(timeout=max(0.1, deadline - time.monotonic()))
+        channel.get_pty(term="vt100", width=WIDTH, height=HEIGHT)
+        channel.invoke_shell()
+        return Reader(channel, self.device.name)
 
     # -- one command ---------------------------------------------------------------------------------------------
 
@@ -98,7 +100,7 @@ class NetworkConnection:
                 _after_an_answer(error)
             raise
         finally:
-            self.events += dialogue.events
+            self.events += dialogue.ended()
             turn.partial = str  # a turn lives as long as its job: it must not keep the raw bytes
             turn.forget_input()
         split = exchange.split()

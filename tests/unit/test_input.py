@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,7 +71,8 @@ class Bench:
             return True
 
         self.reader.act = act
-        self.connection.run("show x", deadline=self.clock.now + 5, turn=self.turn)
+        reply = self.connection.run("show x", deadline=self.clock.now + 5, turn=self.turn)
+        self.connection.events += reply.events
 
 
 @pytest.fixture
@@ -117,6 +119,44 @@ def test_a_key_is_not_typed_at_a_question_that_came_in_its_way(bench: Bench) -> 
     assert bench.asked == ["pager", "confirm"]
     assert "\n" not in bench.channel.written
     assert any("was not typed" in event for event in bench.connection.events)
+
+
+def confirms(line: str) -> str:
+    """A device that asks before it does what it is told."""
+    if line.startswith("show"):
+        return f"{line}\r\nReload? [confirm]"
+    return f"{line}\r\nr1#" if line.startswith("!") else ""
+
+
+@pytest.mark.parametrize(
+    ("came", "typed"),
+    [
+        ([b"\r\n*Nov 20 10:15:42.123: %SYS-5-CON", b"FIG_I: Configured by admin\r\n"], 1),
+        ([b"\r\n", b"Reload aborted\r\nReally? [yes/no]: "], 0),
+        ([b"\r\nr1#"], 0),
+    ],
+)
+def test_an_answer_is_typed_behind_a_log_line_and_not_behind_anything_else(
+    came: list[bytes], typed: int, bench: Bench
+) -> None:
+    bench.channel.answers = confirms
+    cut = False
+
+    def answer(reason: str) -> None:
+        nonlocal cut
+        if reason == "confirm" and not cut:
+            cut = True
+            first, *rest = came
+            bench.channel.in_buffer.feed(first)
+            bench.channel.late += rest
+            bench.turn.send("y")
+        else:
+            bench.turn.cancel()
+
+    with contextlib.suppress(CommandTimeout, CommandInterrupted):
+        bench.run(answer)
+    assert bench.channel.written.count("y") == typed
+    assert any("was not typed" in event for event in bench.connection.events) is not bool(typed)
 
 
 def test_a_key_for_a_session_that_was_lost_is_not_typed_on_the_next(bench: Bench) -> None:
