@@ -8,6 +8,7 @@ whatever name the peer gives is read and forgotten. Protocol: OpenSSH's scp.c, f
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
@@ -71,7 +72,7 @@ def fetch(
     """
     peer = _Peer(shared, f"scp -f {_checked(path)}", turn, patience)
     try:
-        peer.write(b"\0")
+        peer.begin()
         told = peer.header()
         if size is not None and told != size:
             raise peer.broken(f"the device announces {told} bytes of a file that has {size}", "Try again.")
@@ -148,7 +149,8 @@ class _Peer:
     # -- bytes ---------------------------------------------------------------------------------------------------------
 
     def some(self, most: int, patience: float | None = None) -> bytes:
-        """One byte at least, `most` at most."""
+        """One byte at least, `most` at most. A device that keeps up never makes us wait, so a cancel is seen here."""
+        self._check_cancel()
         while not self._held:
             if not self._take():
                 self._check(patience)
@@ -157,7 +159,11 @@ class _Peer:
         return data
 
     def _take(self) -> bool:
-        data = self._reader.take()
+        try:
+            data = self._reader.take()
+        except SessionLost:
+            self._check_cancel()  # it was the cancel that closed the channel
+            raise
         if data:
             self._moved_at = time.monotonic()
             self._held += data
@@ -198,6 +204,11 @@ class _Peer:
         return TransferBroken(message, device=self._device, hint=hint)
 
     # -- the protocol --------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Ask for the file. Why that cannot be said is in what the device has said itself."""
+        with contextlib.suppress(SessionLost):
+            self.write(b"\0")
 
     def answer(self, patience: float | None = None) -> None:
         """Wait for a yes. ScpRefused for a no, NoScp for what is neither."""
