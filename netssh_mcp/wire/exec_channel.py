@@ -5,17 +5,22 @@ Pinned by tests/unit/test_exec.py: the private names used are Paramiko 5.1's.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import paramiko
 from paramiko.common import MSG_CHANNEL_REQUEST, cMSG_CHANNEL_REQUEST
 
 
+_NAME: Final = re.compile(r"[A-Z][A-Z0-9+-]{1,15}(?:@[a-z0-9.-]{1,40})?")  # RFC 4254, 6.10; a vendor's own has an @
+
+
 def _request(channel: paramiko.Channel, message: paramiko.Message) -> None:
     """`exit-signal` (RFC 4254, 6.10) is kept where Paramiko only logs it; the rest is Paramiko's."""
     if message.get_text() == "exit-signal":
         message.get_boolean()
-        channel.exit_signal = message.get_text()  # type: ignore[attr-defined]  # ours
+        name = message.get_string().decode("ascii", "replace")  # any text: it stands in what we say
+        channel.exit_signal = name if _NAME.fullmatch(name) else "unknown"  # type: ignore[attr-defined]  # ours
         channel.status_event.set()
         return
     message.rewind()
