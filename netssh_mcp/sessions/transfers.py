@@ -153,7 +153,8 @@ def _checked(path: str, came: int, size: int, digest: str, following: Follower) 
     """The host's own checksum, "" where it has none; TransferBroken where it is another one."""
     if came != size:
         raise TransferBroken(f"{path} became shorter meanwhile: {came} of {size} bytes came", hint="Try again.")
-    told = following.digest(size)
+    following.end(size)
+    told = following.digest()
     if told and told != digest:
         raise TransferBroken(
             f"{path} changed meanwhile: what came has another checksum than the host read there", hint="Try again."

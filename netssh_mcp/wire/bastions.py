@@ -20,6 +20,7 @@ from netssh_mcp.wire.credentials import plain
 from netssh_mcp.wire.dial import Allowed, anywhere
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.orderly import Orderly
+from netssh_mcp.wire.sudo import Refusals
 from netssh_mcp.wire.transport import Link, Ways, connect
 
 IDLE = 60.0  # seconds that a connection nobody uses is kept, or the jump host's `idle_timeout` where that is less
@@ -42,6 +43,7 @@ class Bastion:
         self.retired = False  # nobody new may use it
         self.after_loss = False  # the one before it was lost, and nobody has been told
         self.idle_since = self.proven_at = time.monotonic()
+        self.sudo = owner.sudo
         self._owner = owner
 
     @property
@@ -116,6 +118,7 @@ class Bastions:
     ) -> None:
         """`ways`: where the connections to the hops before the last are, if not here."""
         self.breaker = breaker or Breaker()
+        self.sudo = Refusals()
         self._ways = ways or self
         self._host_keys = host_keys
         self._allowed = allowed

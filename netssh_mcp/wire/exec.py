@@ -34,7 +34,7 @@ from netssh_mcp.wire.orderly import Orderly
 from netssh_mcp.wire.questions import question
 from netssh_mcp.wire.reader import Reader
 from netssh_mcp.wire.shared import Shared
-from netssh_mcp.wire.sudo import SudoPrompt, refused
+from netssh_mcp.wire.sudo import SudoPrompt, not_known, refused
 from netssh_mcp.wire.text import clean
 from netssh_mcp.wire.turn import Turn, not_sent
 
@@ -73,8 +73,9 @@ class Execution:
         self._reads, self._limit = reads, byte_limit
         nonce = new_nonce()
         self._head = script.Head(nonce)
-        self._sudo = SudoPrompt(self.device) if order.sudo and order.password is not None else None
-        self._script = self._written(nonce, shell=shell)
+        self._sudo: SudoPrompt | None = None
+        self._refused: AuthenticationFailed | None = None  # why the password that there is must not be tried
+        self._nonce, self._shell = nonce, shell
         self._out, self._err = bytearray(), bytearray()
         self._answering = Answering(order.answers)
         self._last_is_err = False
@@ -86,6 +87,9 @@ class Execution:
 
     def _written(self, nonce: str, *, shell: bool) -> bytes:
         order = self._order
+        if order.sudo and order.password is not None:
+            self._refused = self._shared.sudo.again(self._shared.device, order.password)
+            self._sudo = SudoPrompt(self.device) if self._refused is None else None
         if not order.sudo:
             return script.plain(nonce, self._line, shell=shell, cwd=order.cwd, env=order.env)
         prompt = self._sudo.prompt if self._sudo is not None else ""
@@ -123,7 +127,7 @@ class Execution:
 
     def _send(self) -> None:
         try:
-            exec_channel.start(self._channel, script.BOOTSTRAP, self._script)
+            exec_channel.start(self._channel, script.BOOTSTRAP, self._written(self._nonce, shell=self._shell))
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise self._lost() from error
 
@@ -203,6 +207,7 @@ class Execution:
                 data = self._sudo.feed(data, password.reveal, self._tell)
             except AuthenticationFailed:
                 if not has_begun(self._shared, self._head.pid):
+                    self._shared.sudo.note(self._shared.device, password)
                     raise
                 self._sudo.close()  # not sudo has printed that, but its command
                 data = self._sudo.rest()
@@ -318,14 +323,10 @@ class Execution:
         if self._head.begun != "asks":
             return
         if self._sudo is not None and self._sudo.answered and _WRONG.match(last):
+            self._shared.sudo.note(self._shared.device, self._order.password)
             raise refused(self.device, last)
         if self._sudo is None and err == last and last.startswith("sudo: "):
-            raise AuthenticationFailed(
-                "sudo did not start the command: it asks for a password, and none is configured for this host",
-                device=self.device,
-                line=last,
-                hint="Give this host the inventory key `sudo`, a reference to the password; or a NOPASSWD rule there.",
-            )
+            raise self._refused or not_known(self.device, last)
 
     def _not_started(self, status: int | None) -> NetsshError:
         said = clean(self._head.rest()).strip()

@@ -6,6 +6,7 @@ anyway, and ends with us. Where no command may run there is no checksum, and not
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -16,6 +17,10 @@ from netssh_mcp.wire.turn import Turn
 
 _BLOCK: Final = 1 << 20
 _STEP: Final = 4  # blocks, at least, that the script is told of at once
+# What comes faster than 1 Gbit/s is limited by processors, and a checksum at the same time would take its share of
+# them: it is made behind it, but for so much that the host does not stay silent for long.
+_FAST: Final = 120e6  # bytes per second
+_BEHIND: Final = 1 << 30  # bytes
 # $1 path, $2 size. Lines: `b N`, so many blocks are there now; `e N`, so many bytes behind them, and that is all. `dd`
 # takes no byte more than it was told (`head` may). openssl takes a quarter of sha256sum's time where the processor
 # knows SHA-2, and some milliseconds to start.
@@ -25,9 +30,10 @@ _PROGRAM: Final = (
     'e3b0c44298*) h="openssl dgst -sha256 -r";; esac; fi; '
 )
 _FOLLOWED: Final = (
-    f'exec 3< "$1" || exit 1; {_PROGRAM}'
-    '{ while read -r w n; do case $w in b) dd bs=1048576 count="$n" <&3;; e) head -c "$n" <&3; break;; esac; done; '
-    "} 2>/dev/null | $h 2>/dev/null"
+    f'exec 3< "$1" || exit 1; {_PROGRAM}read -r w n || exit 1; '
+    'if [ "$w$n" = "e$(wc -c < "$1")" ]; then exec $h <&3 2>/dev/null; fi; '
+    '{ while case $w in b) dd bs=1048576 count="$n" <&3;; e) head -c "$n" <&3; false;; esac; do '
+    "read -r w n || exit 1; done; } 2>/dev/null | $h 2>/dev/null"
 )
 SHA256: Final = f'{_PROGRAM}head -c "$2" -- "$1" | $h 2>/dev/null'  # of a file that is whole
 
@@ -41,8 +47,11 @@ class Follower(Protocol):
     def upto(self, offset: int) -> None:
         """The file is there to this offset."""
 
-    def digest(self, size: int) -> str:
-        """Of the first `size` bytes, in hex; "" where the host does not tell it."""
+    def end(self, size: int) -> None:
+        """The file is there, and has so many bytes that count."""
+
+    def digest(self) -> str:
+        """Of these, in hex; "" where the host does not tell it."""
 
     def close(self) -> None:
         """It is not wanted any more; never waits."""
@@ -53,7 +62,8 @@ class Following:
 
     def __init__(self, shared: Shared, turn: Turn, path: str, size: int, *, otherwise: Asked, patience: float) -> None:
         self._otherwise = otherwise
-        self._said = 0  # bytes
+        self._said = self._size = 0  # bytes
+        self._began = time.monotonic()
         self._works = True
         self._shared = shared
         self._piped = Piped(shared, turn, patience=patience)
@@ -65,16 +75,22 @@ class Following:
     def upto(self, offset: int) -> None:
         """See `Follower`."""
         blocks = (offset - self._said) // _BLOCK
-        if self._works and blocks >= _STEP:
+        fast = offset > _FAST * (time.monotonic() - self._began)
+        if self._works and blocks >= (_BEHIND // _BLOCK if fast else _STEP):
             self._works = self._piped.say(b"b %d\n" % blocks)
             self._said += blocks * _BLOCK
 
-    def digest(self, size: int) -> str:
+    def end(self, size: int) -> None:
         """See `Follower`."""
-        return self._told(size) or self._otherwise(size)
+        self._size = size
+        self._works = self._works and self._piped.say(b"e %d\n" % (size - self._said))
 
-    def _told(self, size: int) -> str:
-        if not (self._works and self._piped.say(b"e %d\n" % (size - self._said))):
+    def digest(self) -> str:
+        """See `Follower`."""
+        return self._told() or self._otherwise(self._size)
+
+    def _told(self) -> str:
+        if not self._works:
             return ""
         out = bytearray()
         try:
@@ -98,13 +114,18 @@ class Afterwards:
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
+        self._size = 0
 
     def upto(self, offset: int) -> None:
         """Nothing to do."""
 
-    def digest(self, size: int) -> str:
+    def end(self, size: int) -> None:
         """See `Follower`."""
-        return self._asked(size)
+        self._size = size
+
+    def digest(self) -> str:
+        """See `Follower`."""
+        return self._asked(self._size)
 
     def close(self) -> None:
         """Nothing to do."""

@@ -11,6 +11,7 @@ from netssh_mcp.wire.framing import new_nonce
 from netssh_mcp.wire.markers import Framed
 from netssh_mcp.wire.order import Order
 from netssh_mcp.wire.questions import question
+from netssh_mcp.wire.shared import Shared
 from netssh_mcp.wire.superuser import Superuser
 from netssh_mcp.wire.turn import Turn
 
@@ -29,11 +30,11 @@ class Command:
         self._looked_at = -1  # bytes that had come when the last line was looked at
 
     @classmethod
-    def of(cls, device: str, line: str, order: Order) -> Command:
+    def of(cls, shared: Shared, line: str, order: Order) -> Command:
         """InputError for an order that is none."""
         if not order.sudo:
             return cls(Framed(new_nonce()), line, order)
-        sudo = Superuser(device, order)
+        sudo = Superuser(shared.device, order, shared.sudo)
         command = cls(Framed(new_nonce(), lambda data: sudo.heard(data, command.type)), line, order, sudo)
         return command
 

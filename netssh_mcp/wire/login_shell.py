@@ -194,7 +194,7 @@ class LoginShell:
         reader = self._require()
         started = time.monotonic()
         checked_env(order.env)
-        command = Command.of(self.device.name, line, order)
+        command = Command.of(self._shared, line, order)
         turn.bind(reader.wake.set)
         if turn.cancelled:
             raise not_sent(self.device.name, repr(line[:200]))

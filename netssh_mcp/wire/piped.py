@@ -6,6 +6,7 @@ sudo's own prompt; contents follow once the script has said, by a random word, t
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from typing import Final
 
 import paramiko
 
-from netssh_mcp.errors import CommandInterrupted, Effect, NetsshError, SessionLost, TransferBroken
+from netssh_mcp.errors import AuthenticationFailed, CommandInterrupted, Effect, NetsshError, SessionLost, TransferBroken
 from netssh_mcp.knowledge.secrets import Secret
 from netssh_mcp.wire import exec_channel
 from netssh_mcp.wire.inbox import Inbox
@@ -22,13 +23,14 @@ from netssh_mcp.wire.orderly import Orderly
 from netssh_mcp.wire.reader import Reader
 from netssh_mcp.wire.script import BOOTSTRAP, quoted
 from netssh_mcp.wire.shared import Shared
-from netssh_mcp.wire.sudo import SudoPrompt
+from netssh_mcp.wire.sudo import SudoPrompt, not_known, refused
 from netssh_mcp.wire.turn import Turn
 
 _PIECE: Final = 256 << 10
 _MOST_STDERR: Final = 64 << 10  # bytes kept; the rest is thrown away
 _LOOK: Final = 0.25  # seconds between looks for a cancel while the host takes no bytes
 _TIDY: Final = 3.0  # seconds that a script gets to clean up when its input ends too early
+_WRONG: Final = re.compile(r"sudo: \d+ ")  # sudo: 1 incorrect password attempt
 _PREAMBLE: Final = 'printf "%s\\n" "$1"; shift; '
 
 Source = Callable[[int], bytes]
@@ -80,6 +82,8 @@ class Piped:
         sudo = "sudo -k -S -- " if self._prompt is not None else ""
         argv = " ".join(map(quoted, ("/bin/sh", "-c", _PREAMBLE + script, "sh", self._word, *words)))
         self._check_cancel("none")
+        if self._prompt is not None and (error := self._shared.sudo.again(self._shared.device, self._password)):
+            raise error
         channel = self._shared.channel(time.monotonic() + self._patience)
         channel.in_buffer = Inbox()  # type: ignore[assignment]  # all that a channel needs of it
         channel.transport = Orderly(self._shared.transport)  # type: ignore[assignment]  # likewise
@@ -138,7 +142,13 @@ class Piped:
             raise reader.lost()
         channel.status_event.wait(_TIDY)  # it may come behind the end of the output
         status = channel.recv_exit_status() if channel.exit_status_ready() else -1
-        return Ran(status, self._stderr[:_MOST_STDERR].decode("utf-8", "replace").strip(), self._ready)
+        said = self._stderr[:_MOST_STDERR].decode("utf-8", "replace").strip()
+        if self._prompt is not None and self._prompt.answered and not self._ready:
+            last = said.rpartition("\n")[2]
+            if _WRONG.match(last):  # sudoers' `passwd_tries` is 1: it does not ask again
+                self._shared.sudo.note(self._shared.device, self._password)
+                raise refused(self._device, last)
+        return Ran(status, said, self._ready)
 
     def _taken(self, reader: Reader) -> tuple[bool, bytes]:
         try:
@@ -157,19 +167,22 @@ class Piped:
             return False
         self._moved_at = time.monotonic()
         if self._prompt is not None:
-            data = self._prompt.feed(data, self._reveal, channel.sendall)
+            data = self._asked(data, channel)
         self._stderr += data[: max(0, _MOST_STDERR - len(self._stderr))]
         return True
 
+    def _asked(self, data: bytes, channel: paramiko.Channel) -> bytes:
+        """What of stderr is not sudo's question. AuthenticationFailed when it asks again, or nobody can answer."""
+        assert self._prompt is not None
+        try:
+            return self._prompt.feed(data, self._reveal, channel.sendall)
+        except AuthenticationFailed:
+            self._shared.sudo.note(self._shared.device, self._password)
+            raise
+
     def _reveal(self) -> str:
         if self._password is None:
-            raise TransferBroken(
-                "sudo asks for a password, and none is known for this host",
-                device=self._device,
-                effect="none",
-                retryable=False,
-                hint="The operator gives the host a `sudo` reference in the inventory, or NOPASSWD there.",
-            )
+            raise not_known(self._device)
         return self._password.reveal()
 
     def _give(self, data: bytes, sink: Sink) -> bool:

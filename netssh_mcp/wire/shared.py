@@ -27,6 +27,7 @@ class Shared:
 
     def __init__(self, bastion: Bastion, link: Link) -> None:
         self.device: Device = bastion.device
+        self.sudo = bastion.sudo  # the passwords that hosts have refused
         self._bastion = bastion
         self._link = link
 

@@ -8,10 +8,19 @@ cannot print the prompt; and a question that is none for a password keeps the te
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
+import threading
+import time
 from collections.abc import Callable
+from typing import Final
 
-from netssh_mcp.errors import AuthenticationFailed
+from netssh_mcp.errors import AuthenticationFailed, NetsshError
+from netssh_mcp.knowledge.inventory import Device
+from netssh_mcp.knowledge.secrets import Secret
+
+_REFUSED_FOR: Final = 900.0  # seconds, as for logins: pam_faillock(8) counts failures of 15 minutes
 
 
 class SudoPrompt:
@@ -83,6 +92,54 @@ def refused(device: str, line: str = "") -> AuthenticationFailed:
         line=line,
         hint="Check this host's `sudo` reference; it was tried once. The user may also not be in sudoers.",
     )
+
+
+def not_known(device: str, line: str = "") -> AuthenticationFailed:
+    """The error of a sudo that asks where nobody can answer."""
+    return AuthenticationFailed(
+        "sudo did not start the command: it asks for a password, and none is configured for this host",
+        device=device,
+        line=line,
+        hint="Give this host the inventory key `sudo`, a reference to the password; or a NOPASSWD rule there.",
+    )
+
+
+class Refusals:
+    """The sudo passwords that hosts have refused, one for a process: pam_faillock locks after three. Any thread."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._lock = threading.Lock()
+        self._refused: dict[Device, tuple[bytes, float]] = {}
+
+    def _digest(self, secret: Secret) -> bytes:
+        """Tells two values apart and says nothing else of them; b"" for one that is not there."""
+        try:
+            value = secret.reveal()
+        except NetsshError:
+            return b""
+        return hmac.digest(self._key, value.encode("utf-8", "surrogatepass"), hashlib.sha256)
+
+    def note(self, device: Device, secret: Secret | None) -> None:
+        """The host has refused it."""
+        if secret is not None:
+            digest = self._digest(secret)
+            with self._lock:
+                self._refused[device] = (digest, time.monotonic())
+
+    def again(self, device: Device, secret: Secret | None) -> AuthenticationFailed | None:
+        """What to say instead of trying it; None where it may be tried: another value, or long ago."""
+        with self._lock:
+            digest, at = self._refused.get(device, (b"", 0.0))
+        left = _REFUSED_FOR - (time.monotonic() - at)
+        if not digest or secret is None or left <= 0 or self._digest(secret) != digest:
+            return None
+        return AuthenticationFailed(
+            "sudo's password was not tried again: this host has refused it, and nothing was started",
+            device=device.name,
+            hint="Correct this host's `sudo` reference or what it refers to (that lifts this at once), or wait "
+            f"{max(1, round(left / 60))} min; trying on may lock the account there (pam_faillock).",
+        )
 
 
 def _beginning(held: bytearray, prompt: bytes) -> int:

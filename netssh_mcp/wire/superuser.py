@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Final
 
 from netssh_mcp.errors import AuthenticationFailed
+from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.wire.order import Order
 from netssh_mcp.wire.script import checked_user
-from netssh_mcp.wire.sudo import SudoPrompt, refused
+from netssh_mcp.wire.sudo import Refusals, SudoPrompt, not_known, refused
 
 _REFUSAL: Final = 4.0  # seconds after which sudo has taken the password: PAM waits 2 to 3 before it says no
 
@@ -20,11 +21,12 @@ _REFUSAL: Final = 4.0  # seconds after which sudo has taken the password: PAM wa
 class Superuser:
     """sudo for one command. `asks` is not known before: whether it wants a password is tried on the host."""
 
-    def __init__(self, device: str, order: Order) -> None:
+    def __init__(self, device: Device, order: Order, refusals: Refusals) -> None:
         """InputError for a user that is none."""
         checked_user(order.sudo_user)
-        self._device, self._order = device, order
-        self._prompt = SudoPrompt(device) if order.password is not None else None
+        self._device, self._order, self._refusals = device, order, refusals
+        self._again = refusals.again(device, order.password)
+        self._prompt = SudoPrompt(device.name) if order.password is not None and self._again is None else None
         self.refusal: AuthenticationFailed | None = None
         self._answered_at = 0.0
         self._spoke = False
@@ -73,6 +75,7 @@ class Superuser:
         try:
             return self._prompt.feed(data, password.reveal, tell)
         except AuthenticationFailed as error:
+            self._refusals.note(self._device, password)
             self.refusal = error
             self._prompt.close()  # it is told nothing more, whatever it asks
             return self._prompt.rest()
@@ -103,14 +106,10 @@ class Superuser:
         if status != 1 or out or not last.startswith("sudo: "):
             return
         if self.answered and last.removeprefix("sudo: ")[:1].isdigit():  # sudo: 1 incorrect password attempt
-            raise refused(self._device, last)
+            self._refusals.note(self._device, self._order.password)
+            raise refused(self._device.name, last)
         if self._prompt is None and err.strip() == last:
-            raise AuthenticationFailed(
-                "sudo did not start the command: it asks for a password, and none is configured for this host",
-                device=self._device,
-                line=last,
-                hint="Give this host the inventory key `sudo`, a reference to the password; or a NOPASSWD rule there.",
-            )
+            raise self._again or not_known(self._device.name, last)
 
 
 def _word(text: str) -> str:
