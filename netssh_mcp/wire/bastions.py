@@ -69,12 +69,10 @@ class Bastion:
         now = time.monotonic()
         if now - self.proven_at < _PROVEN:
             return True
-        try:
-            self.link.transport.open_channel("probe@netssh-mcp", timeout=max(0.1, min(_PROBE, (deadline - now) / 2)))
-        except paramiko.ChannelException:
-            self.proven_at = time.monotonic()
-        except (OSError, EOFError, paramiko.SSHException):
+        asked = _Asked(self.link.transport)
+        if not asked.answered(max(0.1, min(_PROBE, (deadline - now) / 2))):
             return False
+        self.proven_at = time.monotonic()
         return True
 
     def tunnel(self, device: Device, link: Link, deadline: float) -> paramiko.Channel:
@@ -254,6 +252,30 @@ class Bastions:
             self._lost.add(bastion.hops)
         if self._open.get(bastion.hops) is bastion:
             del self._open[bastion.hops]
+
+
+class _Asked:
+    """A question in a thread that stays for its answer: nobody else would take a late one, and Paramiko would keep it
+    as the connection's own failure."""
+
+    def __init__(self, transport: paramiko.Transport) -> None:
+        self.yes = False
+        self._transport, self._came = transport, threading.Event()
+        threading.Thread(target=self._ask, name="netssh-probe", daemon=True).start()
+
+    def answered(self, seconds: float) -> bool:
+        """Whether there was an answer in time."""
+        return self._came.wait(seconds) and self.yes
+
+    def _ask(self) -> None:
+        try:
+            self._transport.open_channel("probe@netssh-mcp", timeout=_LATE)
+            self.yes = True
+        except paramiko.ChannelException:
+            self.yes = True
+        except (OSError, EOFError, paramiko.SSHException):
+            self.yes = False
+        self._came.set()
 
 
 class _Opening:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import paramiko
 
-from netssh_mcp.errors import NetsshError, SessionLost
+from netssh_mcp.errors import NetsshError
 from netssh_mcp.wire.halting import processes_of
 from netssh_mcp.wire.reader import Reader
 
@@ -24,19 +24,23 @@ def script(shared: Shared, text: str, until: float) -> bytes | None:
     """What a line for /bin/sh prints (it has no single quote); None when the host did not answer by then."""
     said = bytearray()
     try:
-        reader = Reader(shared.channel(until), shared.device.name)
-        with contextlib.closing(reader.channel):
-            reader.channel.exec_command(f"exec /bin/sh -c '{text}'")
-            while (left := until - time.monotonic()) > 0:
-                if data := reader.take():
-                    said += data
-                else:
+        channel = shared.channel(until)
+        reader = Reader(channel, shared.device.name)
+        with contextlib.closing(channel):
+            channel.exec_command(f"exec /bin/sh -c '{text}'")
+            while not _over(channel) and (left := until - time.monotonic()) > 0:
+                if not channel.recv_ready():
                     reader.wait(left)
-    except SessionLost:  # the end of the channel, or of the connection
-        return bytes(said) if shared.alive else None
+                said += channel.recv(1 << 20) if channel.recv_ready() else b""
+            while channel.recv_ready():
+                said += channel.recv(1 << 20)
+            return bytes(said) if _over(channel) and shared.alive else None
     except (NetsshError, OSError, EOFError, paramiko.SSHException):
         return None
-    return None
+
+
+def _over(channel: paramiko.Channel) -> bool:
+    return bool(channel.eof_received or channel.closed)
 
 
 def signal(shared: Shared, name: str, pids: Iterable[int], until: float) -> bool:
