@@ -20,6 +20,7 @@ from netssh_mcp.knowledge.ssh_hosts import SshHosts
 from netssh_mcp.knowledge.targets import LINUX, Target
 from netssh_mcp.knowledge.yaml_lines import Document, Problem
 
+TELNET: Final = "telnet"
 _NO_HOP: Final = "only hosts of the operator's own files are jump hosts"
 
 
@@ -217,7 +218,12 @@ class Inherited:
         if sets and all(each.username for each in sets):
             values.setdefault("username", sets[0].username)
         alias = values.pop("ssh_config", entry.name)
-        if self._ssh and alias:
+        if entry.origin != "file":
+            values.pop("transport", None)  # a group's word for its own hosts, and none for those that a caller names
+        telnet = values.get("transport") == TELNET
+        if telnet and values.get("platform") == LINUX:
+            self._problems.append(entry.problem("telnet is for network devices; a Linux host has SSH", "transport"))
+        if self._ssh and alias and not telnet:  # what it says is said of SSH: the port, the keys
             try:
                 values = self._ssh.completed(str(alias), values)
             except InputError as error:
@@ -236,8 +242,15 @@ class Inherited:
         own |= {"credentials": sets}
         own.setdefault("agent", not own.get("password") and not own.get("key_files") and not sets)
         own["jump"] = self._way(name, values)
-        fields = {"hostname": name, "port": 22, "platform": "", "username": "", **own}
+        self._no_telnet_on_the_way(name, own["jump"], values)
+        port = 23 if own.get("transport") == TELNET else 22
+        fields = {"hostname": name, "port": port, "platform": "", "username": "", **own}
         return Device(name=name, groups=lineage, **fields)
+
+    def _no_telnet_on_the_way(self, name: str, way: Sequence[str], values: Mapping[str, dict[str, object]]) -> None:
+        wrong = next((hop for hop in way if values.get(hop, {}).get("transport") == TELNET), "")
+        if wrong and (entry := self._merged.hosts.get(name)):
+            self._problems.append(entry.problem(f"{wrong} is reached by telnet and is no jump host", "jump"))
 
     def _way(self, name: str, values: Mapping[str, dict[str, object]]) -> tuple[str, ...]:
         """The whole way to a host: its hops, before them what its first hop needs, and so on."""

@@ -28,11 +28,16 @@ if TYPE_CHECKING:
 
 HostKeyMode = Literal["strict", "tofu", "pinned", "accept_any", ""]
 Origin = Literal["file", "added", "ad_hoc"]
+Transport = Literal["ssh", "telnet"]
 Platforms = Mapping[str, str]  # every name that an inventory may use -> the platform's own name
 
 _LEGACY = (
     "legacy: true: SSH with this host may use SHA-1, CBC or 3DES, which can be broken. Upgrade it, or give it newer "
     "keys, and remove the setting."
+)
+_TELNET = (
+    "transport: telnet: everything crosses the network in clear text, the password too, and nothing proves which "
+    "device answers. Turn on SSH there as soon as it has it, and remove the setting."
 )
 _log = logging.getLogger(__name__)
 
@@ -70,6 +75,7 @@ class Device:
     `credentials` are further ways to log in, tried in order behind the host's own; see `sets`.
     What only ssh_config gives: `proxy_command` counts where no hop comes before, `host_key_alias` is the host's name in
     known_hosts files, without a port, and `known_hosts` are files to read besides the server's.
+    `transport` telnet is an operator's word only, and `login_rate` how many logins to it may begin in a minute.
     `origin` is who named it: a file of the operator, the `host` tool, or the caller as user@host. `overridden` are the
     variables that say more of it, `withheld` the secrets that it does not get since the operator did not say so.
     """
@@ -95,9 +101,11 @@ class Device:
     keepalive: float = 20.0
     idle_timeout: float = 7200.0
     max_sessions: int = 2
+    login_rate: int = 60
     host_keys: HostKeyMode = ""
     host_key: str = ""
     legacy: bool = False
+    transport: Transport = "ssh"
     proxy_command: ProxyCommand | None = None
     host_key_alias: str = ""
     known_hosts: tuple[Path, ...] = ()
@@ -113,7 +121,7 @@ class Device:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the reader of its results should know of the way to it."""
-        return (_LEGACY,) if self.legacy else ()
+        return (*((_LEGACY,) if self.legacy else ()), *((_TELNET,) if self.transport == "telnet" else ()))
 
     @property
     def secrets(self) -> Mapping[str, Secret]:

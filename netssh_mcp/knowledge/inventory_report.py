@@ -86,6 +86,8 @@ def _doubts(device: Device) -> Iterator[str]:
         yield f"added, and not given {', '.join(device.withheld)}: docs/inventory.md says how"
     if device.legacy:
         yield "legacy: true allows SHA-1, CBC and 3DES, which can be broken"
+    if device.transport == "telnet":
+        yield "transport: telnet sends everything in clear text, the password too"
     if device.host_keys == "accept_any":
         yield "host_keys: accept_any lets anybody on the way read and change everything"
 

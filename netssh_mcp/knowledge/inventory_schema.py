@@ -146,6 +146,7 @@ def _nothing(value: object) -> object:
 
 
 HostKeyMode = Literal["strict", "tofu", "pinned", "accept_any"]
+Transport = Literal["ssh", "telnet"]
 _Seconds = Annotated[float, BeforeValidator(_fraction), Field(gt=0, le=604_800)]
 _SecondsOrOff = Annotated[float, BeforeValidator(_fraction), Field(ge=0, le=604_800)]
 _Secret = Annotated[Secret | None, PlainValidator(_secret)]
@@ -197,6 +198,7 @@ class Defaults(_Strict):
     keepalive: _SecondsOrOff = 0.0
     idle_timeout: _Seconds = 0.0
     max_sessions: Annotated[int, Field(ge=1, le=64)] = 0
+    login_rate: Annotated[int, Field(ge=1, le=6000)] = 0
     host_keys: Annotated[HostKeyMode, AfterValidator(_not_for_many)] = "strict"
 
 
@@ -204,6 +206,7 @@ class Group(Defaults):
     """A group: what its hosts inherit, and the groups that it inherits from itself."""
 
     groups: list[_Group] = Field(default_factory=list)
+    transport: Transport = "ssh"
 
 
 class Host(Group):

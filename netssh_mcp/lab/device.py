@@ -59,6 +59,8 @@ class DeviceSpec:
     files: Mapping[str, bytes] = field(default_factory=dict)  # path below the SFTP root -> content
     flash_size: int = 64 << 20  # bytes that `files` and what comes by SCP have
     max_sessions: int = 0  # sessions beyond it are refused; 0 = no limit
+    telnet: Literal["", "user", "line", "open"] = ""  # instead of SSH: user and password, a password only, no login
+    telnet_echo: bool = False  # shows the password as it is typed
     port: int = 0  # 0 = from the network's base port, or any
 
 
@@ -86,6 +88,7 @@ class Device:
         self.early: list[bytes] = []  # what came in while a command was running, Ctrl-C excepted
         self.interrupts = 0
         self.reloads = 0
+        self.negotiated: list[bytes] = []  # Telnet commands that came, without their IAC
         self.flash = Flash(spec.platform, dict(spec.files), spec.flash_size)
         self.links = 0  # TCP connections open now
         self.logins = 0

@@ -27,6 +27,7 @@ from netssh_mcp.lab.model import LabError, fill
 from netssh_mcp.lab.outlet import Timer
 from netssh_mcp.lab.scp import Scp
 from netssh_mcp.lab.shell import Shell
+from netssh_mcp.lab.telnet import TelnetListener
 
 _Channel = asyncssh.SSHServerChannel[bytes]
 
@@ -307,7 +308,7 @@ class Network:
         self._specs = tuple(specs)
         self._host = host
         self._base_port = base_port
-        self._listeners: dict[str, _Listener] = {}
+        self._listeners: dict[str, _Listener | TelnetListener] = {}
         self.ports: dict[str, int] = {}
         names = [spec.name for spec in self._specs]
         if twice := sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
@@ -321,7 +322,8 @@ class Network:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         for number, spec in enumerate(self._specs):
-            listener = _Listener(Device(spec, loop.call_soon_threadsafe))
+            device = Device(spec, loop.call_soon_threadsafe)
+            listener = TelnetListener(device) if spec.telnet else _Listener(device)
             port = spec.port or (self._base_port + number if self._base_port else 0)
             self._listeners[spec.name] = listener
             self.ports[spec.name] = await listener.open(self._host, port)

@@ -1,4 +1,5 @@
 """No account gets locked by us: a credential that two devices in a row have refused is tried on no third one.
+And no device is worn out by logins: so many may begin in a minute.
 
 A credential is what it is worth, not where it comes from: two references with the same value are one. It counts as
 wrong until a device has taken it, so no more devices try it at once than may still refuse it.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import math
 import secrets
 import threading
 import time
@@ -16,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from netssh_mcp.errors import AuthenticationFailed, ConnectError, CredentialStopped
+from netssh_mcp.guard.limits import Clock, Counters, Rate
 from netssh_mcp.knowledge.inventory import Device
 
 MOST_REFUSALS = 2
@@ -60,7 +63,8 @@ class Trial:
 class Breaker:
     """One for all logins of a process; every method may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._logins = Counters(clock or Clock())
         self._key = secrets.token_bytes(32)
         self._changed = threading.Condition()
         self._known: dict[bytes, _Known] = {}
@@ -73,6 +77,25 @@ class Breaker:
             raw = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
             digest.update(len(raw).to_bytes(8, "big") + raw)
         return digest.digest()
+
+    def admit(self, device: Device) -> None:
+        """One more login to this address begins now. ConnectError where its `login_rate` is used up."""
+        rate = Rate(device.login_rate, 60.0)
+        # Whatever the host is called and whoever logs in. Behind another jump host an address is another host.
+        address = (device.jump, device.hostname, device.port)
+        with self._changed:
+            wait = self._logins.wait(address, rate)
+            if not wait:
+                self._logins.count([address])
+                return
+        raise ConnectError(
+            f"no login was tried: {rate.count} have begun within a minute, which is this host's `login_rate`; the next "
+            f"may in {math.ceil(wait)} s",
+            device=device.name,
+            retryable=True,
+            hint="Use open sessions: several commands in one call, run(session=...) for what belongs together. Only "
+            "the operator raises `login_rate`.",
+        )
 
     def in_order(self, device: Device) -> tuple[Device, ...]:
         """The device's credential sets, the one that it has taken before first."""

@@ -106,6 +106,13 @@ def _connected(
     raise failure
 
 
+def signs_of_life(sock: socket.socket, seconds: float) -> None:
+    """TCP asks a silent peer after so many seconds, and gives it up when it does not answer; 0 leaves it alone."""
+    if seconds and hasattr(socket, "TCP_KEEPIDLE"):
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+            sock.setsockopt(socket.IPPROTO_TCP, option, max(1, int(min(seconds, 32_767))))
+
+
 def _set_options(sock: socket.socket) -> None:
     # Without NODELAY each small write waits for the other side's delayed acknowledgement: 40 ms a command.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

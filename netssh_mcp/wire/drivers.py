@@ -17,6 +17,7 @@ from netmiko import ssh_dispatcher
 from netmiko.base_connection import BaseConnection
 from netmiko.channel import Channel
 from netmiko.exceptions import NetmikoAuthenticationException, ReadTimeout
+from netmiko.ssh_dispatcher import CLASS_MAPPER
 
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.wire.framing import Prompt
@@ -242,6 +243,12 @@ def driver(device_type: str, *, username: str, password: str) -> EventReads:
         allow_auto_change=False,
         fast_cli=True,
     )
+
+
+def over_telnet(device_type: str) -> str:
+    """Netmiko's Telnet driver of this type, where it has one; else the type itself, whose preparation is the same."""
+    name = f"{device_type}_telnet"
+    return name if name in CLASS_MAPPER else device_type
 
 
 def needs_password(device_type: str) -> bool:

@@ -11,6 +11,8 @@ from typing import Any, Final
 import paramiko
 from paramiko.common import MSG_CHANNEL_REQUEST, cMSG_CHANNEL_REQUEST
 
+from netssh_mcp.wire.telnet import TelnetChannel
+
 
 _NAME: Final = re.compile(r"[A-Z][A-Z0-9+-]{1,15}(?:@[a-z0-9.-]{1,40})?")  # RFC 4254, 6.10; a vendor's own has an @
 
@@ -52,12 +54,12 @@ def send_signal(channel: paramiko.Channel, name: str) -> None:
     _send(channel, message)
 
 
-def exit_status(channel: paramiko.Channel) -> int | None:
+def exit_status(channel: paramiko.Channel | TelnetChannel) -> int | None:
     """None while it runs, and when a signal ended it."""
     return None if channel.exit_status < 0 else channel.exit_status
 
 
-def exit_signal(channel: paramiko.Channel) -> str:
+def exit_signal(channel: paramiko.Channel | TelnetChannel) -> str:
     """What ended it ("TERM"), or ""."""
     return str(getattr(channel, "exit_signal", ""))
 

@@ -63,7 +63,7 @@ class Login:
 
     def prompt(self) -> Prompt:
         """Make the session ready and return its proven prompt. Raises PromptNotFound, AuthenticationFailed."""
-        if self.profile.prepare == "netmiko" and drivers.needs_password(self.profile.netmiko_device_type):
+        if self.profile.prepare == "netmiko" and self._logs_in(self.profile.netmiko_device_type):
             self._prepare(own_login=True)
             self._raise_level()
         else:
@@ -146,12 +146,18 @@ class Login:
 
     # -- the platform's own preparation --------------------------------------------------------------------------
 
+    def _logs_in(self, device_type: str) -> bool:
+        """Whether the driver has a dialogue of its own behind the login; by telnet that is the login: telnet_login."""
+        return self.device.transport == "ssh" and drivers.needs_password(device_type)
+
     def _driver(self) -> EventReads:
         name = self.profile.netmiko_device_type or self.profile.name
-        asked = self.device.password is not None and drivers.needs_password(name)
+        asked = self.device.password is not None and self._logs_in(name)
         password = self.device.password.reveal() if asked and self.device.password else ""
         if password:
             self._typed.append(password)
+        if self.device.transport == "telnet":
+            name = drivers.over_telnet(name)
         connection = drivers.driver(name, username=self.device.username, password=password)
         connection.attach(self.reader, self.profile, self.deadline)
         return connection

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import paramiko
 from netmiko.exceptions import NetmikoBaseException, ReadTimeout
 
-from netssh_mcp.errors import AuthenticationFailed, NetsshError, PromptNotFound, SessionLost, Unreachable
+from netssh_mcp.errors import AuthenticationFailed, InputError, NetsshError, PromptNotFound, SessionLost, Unreachable
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.wire.bastions import IDLE, Bastions
@@ -60,6 +60,8 @@ class Opener:
 
     def _opened(self, hops: Sequence[Device], profile: Profile, turn: Turn, byte_limit: int) -> Connection:
         device = hops[-1]
+        if device.transport == "telnet" and profile.driver == "linux":
+            raise _only_ssh(device)
         link = Link(self._breaker)
         turn.bind(link.close)
         deadline = time.monotonic() + device.connect_timeout
@@ -91,8 +93,10 @@ class Opener:
     def share(self, hops: Sequence[Device], *, turn: Turn) -> Shared:
         """A place on the one connection to the last of `hops`, logged in to unless that has been done.
 
-        Raises as a login does; a cancel of `turn` ends the waiting.
+        Raises as a login does; a cancel of `turn` ends the waiting. InputError where it is reached by telnet.
         """
+        if hops[-1].transport == "telnet":
+            raise _only_ssh(hops[-1])
         link = Link(self._breaker)
         turn.bind(link.close)
         deadline = time.monotonic() + sum(hop.connect_timeout for hop in hops)
@@ -113,6 +117,15 @@ class Opener:
         """Close all shared connections."""
         self._hosts.close()
         self._bastions.close()
+
+
+def _only_ssh(device: Device) -> InputError:
+    return InputError(
+        "this device is reached by telnet, which carries one terminal and nothing else: no files, no forwards, no "
+        "hosts with a shell",
+        device=device.name,
+        hint="Commands and sessions work. The rest needs SSH on the device, and its entry without `transport: telnet`.",
+    )
 
 
 @contextlib.contextmanager

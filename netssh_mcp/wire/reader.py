@@ -1,4 +1,4 @@
-"""One SSH channel, read by sleeping until something happens: bytes, the end of the link, a cancel, or input to send."""
+"""One channel, read by sleeping until something happens: bytes, the end of the link, a cancel, or input to send."""
 
 from __future__ import annotations
 
@@ -8,30 +8,36 @@ import time
 import paramiko
 
 from netssh_mcp.errors import SessionLost
+from netssh_mcp.wire.telnet import TelnetChannel, TelnetError
 from netssh_mcp.wire.userauth import Transport
 
 _CHUNK = 1 << 20
+WIDTH, HEIGHT = 511, 1000  # of a screen that nobody sees: as wide as IOS takes; Netmiko's own choice
 _TYPING = 0.5  # seconds that a device may refuse to take what we type; lines are short, so it is stuck then
 
 
 class Reader:
-    """Event-driven reads on a Paramiko channel, with the reason when the link is gone."""
+    """Event-driven reads on a channel, with the reason when the link is gone."""
 
-    def __init__(self, channel: paramiko.Channel, device: str) -> None:
+    def __init__(self, channel: paramiko.Channel | TelnetChannel, device: str) -> None:
         self.channel = channel
         self.device = device
         self.wake = threading.Event()
         self.last_data = time.monotonic()
         self.writes = 0
+        self._ahead = b""  # given back: it is read again
         self.ended = "the device closed the session"  # what it means here when the other side ends the channel
         channel.settimeout(_TYPING)  # for `write` only: reads ask first whether there is something
         # The pipes set the event on data and on close; cancels and inputs set it too. `wait` clears it, so whoever
         # waits looks at all of them again before waiting anew.
+        channel.in_stderr_buffer.set_event(self.wake)  # first: an empty pipe clears it
         channel.in_buffer.set_event(self.wake)
-        channel.in_stderr_buffer.set_event(self.wake)
 
     def take(self) -> bytes:
         """What is there now, at once; b"" when nothing is. Raises SessionLost at the end of the stream."""
+        if self._ahead:
+            data, self._ahead = self._ahead, b""
+            return data
         if self.channel.recv_ready():
             data = self.channel.recv(_CHUNK)
             if data:
@@ -43,6 +49,11 @@ class Reader:
                 return data
             raise self.lost()
         return b""
+
+    def unread(self, data: bytes) -> None:
+        """Give back what was read last."""
+        self._ahead = data + self._ahead
+        self.wake.set()
 
     def take_stderr(self) -> bytes:
         """What is there of the second stream (exec channels only)."""
@@ -83,7 +94,7 @@ class Reader:
         """The error that names how the link ended."""
         transport = self.channel.get_transport()
         saved = transport.saved_exception
-        hop = transport.hop_lost() if isinstance(transport, Transport) else ""
+        hop = transport.hop_lost() if isinstance(transport, (Transport, TelnetChannel)) else ""
         if hop:
             reason = f"the connection to the jump host {hop} ended"
         elif saved is None:
@@ -92,6 +103,8 @@ class Reader:
             reason = "the connection was reset by the device or a firewall"
         elif isinstance(saved, (TimeoutError, OSError)) and not isinstance(saved, EOFError):
             reason = f"the connection broke ({saved.strerror or type(saved).__name__})"
+        elif isinstance(saved, TelnetError):
+            reason = str(saved)
         elif isinstance(saved, EOFError):
             reason = "the connection was closed by the device"
         else:

@@ -26,6 +26,11 @@ class Seen:
 
 def seen(device: Device, link: Link, prompt: float) -> Seen:
     """Of the connection that `link` holds, whose prompt took so many seconds more."""
+    if link.telnet is not None:
+        seconds = {"login": link.entered_in, "prompt": prompt}
+        return Seen(
+            _address(device, link), "", "none: telnet has no host keys", f"{link.entered_by} by telnet", seconds
+        )
     transport = link.transport
     assert isinstance(transport, Handshake)
     return Seen(

@@ -20,6 +20,7 @@ from netssh_mcp.errors import SessionLost
 from netssh_mcp.wire.exec_channel import exit_signal, exit_status
 from netssh_mcp.wire.reader import Reader
 from netssh_mcp.wire.shared import Shared
+from netssh_mcp.wire.telnet import TelnetChannel
 from netssh_mcp.wire.terminal_screen import Picture, Screen
 from netssh_mcp.wire.turn import Turn
 
@@ -258,6 +259,8 @@ def _slices(data: bytes) -> Iterator[bytes]:
         yield data[at : at + _SLICE]
 
 
-def _closed_there(channel: paramiko.Channel) -> bool:
+def _closed_there(channel: paramiko.Channel | TelnetChannel) -> bool:
     """Whether the peer's close has come: then Paramiko forgets the channel (RFC 4254, 5.3)."""
+    if isinstance(channel, TelnetChannel):
+        return channel.eof_received
     return channel.get_transport()._channels.get(channel.get_id()) is not channel  # type: ignore[attr-defined]  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""An authenticated SSH connection: our socket, our host key check, our algorithms."""
+"""An authenticated connection: our socket, our host key check, our algorithms; or Telnet where the operator says so."""
 
 from __future__ import annotations
 
@@ -25,10 +25,13 @@ from netssh_mcp.errors import (
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.wire.breaker import Breaker
 from netssh_mcp.wire.credentials import authenticate, none_taken, plain, refuse_stopped
-from netssh_mcp.wire.dial import Allowed, anywhere, denied, dial
+from netssh_mcp.wire.dial import Allowed, anywhere, denied, dial, signs_of_life
 from netssh_mcp.wire.handshake import agree, handshake
 from netssh_mcp.wire.hostkeys import HostKeys
 from netssh_mcp.wire.proxy_command import ProxyProcess
+from netssh_mcp.wire.reader import HEIGHT, WIDTH, Reader
+from netssh_mcp.wire.telnet import TelnetChannel
+from netssh_mcp.wire.telnet_login import enter
 
 _ALIVE = 3.0  # seconds to answer when it is asked whether it is there
 _LATER = 5.0  # seconds: Paramiko's own ends of a wait do not say that it was one, so ours comes first
@@ -50,6 +53,9 @@ class Link:
     transports: list[paramiko.Transport] = field(default_factory=list)
     via: Via | None = None
     closed: bool = False
+    telnet: Reader | None = None  # the session itself, where the device is reached by telnet: logged in, at its prompt
+    entered_by: str = ""  # what let us in there, and after how many seconds
+    entered_in: float = 0.0
     woken: threading.Event = field(default_factory=threading.Event)  # closed, or what its thread waits for has come
 
     @property
@@ -100,6 +106,7 @@ class Link:
     def drop(self) -> None:
         """Close what a refused login has opened. The way to the device stays, for the next one."""
         self._end()
+        self.telnet = None
         for opened in (self.sockets, self.processes, self.tunnels, self.transports):
             opened.clear()
 
@@ -125,8 +132,13 @@ class Link:
     def answers(self) -> bool:
         """Whether the peer answers what OpenSSH's clients ask, too (ServerAliveInterval); a no is an answer.
 
-        Not on a connection that others use: Paramiko waits for one such answer at a time.
+        Not on a connection that others use: Paramiko waits for one such answer at a time. Telnet has no such question:
+        TCP gives up a device that does not acknowledge one.
         """
+        if self.telnet is not None:
+            assert isinstance(self.telnet.channel, TelnetChannel)
+            self.telnet.channel.knock()
+            return self.telnet.alive()
         transport, answered = self.transport, threading.Event()
 
         def ask() -> None:  # in a thread, since it waits for as long as the connection lives
@@ -202,8 +214,13 @@ def connect(
                 refuse_stopped(each, link.breaker)
                 if way and link.via is None:
                     link.go_through(ways.hold(tuple(way), link, deadline))
+                link.breaker.admit(each)
                 with _translated(each, link):
-                    _login(each, _through(each, deadline, link, allowed, forwards=forwards), host_keys, deadline, link)
+                    through = _through(each, deadline, link, allowed, forwards=forwards)
+                    if each.transport == "telnet":
+                        _telnet(each, through, deadline, link)
+                    else:
+                        _login(each, through, host_keys, deadline, link)
             except AuthenticationFailed as error:
                 if error.device != device.name or (error.retryable and not isinstance(error, CredentialStopped)):
                     raise
@@ -212,7 +229,8 @@ def connect(
                 deadline = time.monotonic() + device.connect_timeout
                 continue
             link.breaker.prefer(device, each)
-            link.transport.hop_lost = link.lost_hop  # type: ignore[attr-defined]  # ours: wire/userauth.py
+            if link.telnet is None:
+                link.transport.hop_lost = link.lost_hop  # type: ignore[attr-defined]  # ours: wire/userauth.py
             return each
         raise none_taken(refused)  # noqa: TRY301 - it is no other end than the others
     except BaseException:
@@ -228,6 +246,24 @@ def _through(
     if not allowed(device, device.hostname):
         raise denied(device, device.hostname)
     return link.via.tunnel(device, link, deadline)
+
+
+def _telnet(device: Device, through: socket.socket | paramiko.Channel, deadline: float, link: Link) -> None:
+    """The whole session: with Telnet there is nothing below it that could be logged in to."""
+    if isinstance(through, socket.socket) and through.family in (socket.AF_INET, socket.AF_INET6):
+        signs_of_life(through, device.keepalive)
+    channel = TelnetChannel(through, width=WIDTH, height=HEIGHT)
+    channel.hop_lost = link.lost_hop
+    reader = Reader(channel, device.name)
+    began = time.monotonic()
+    link.entered_by = enter(
+        device,
+        reader,
+        link.breaker,
+        deadline=deadline,
+        given_up=lambda: link.closed or bool(link.lost_hop()),
+    )
+    link.entered_in, link.telnet = time.monotonic() - began, reader
 
 
 def _login(
@@ -260,6 +296,7 @@ def _login(
 @contextlib.contextmanager
 def _translated(device: Device, link: Link) -> Iterator[None]:
     where = f"{device.hostname}:{device.port}"
+    speech = "Telnet" if device.transport == "telnet" else "SSH"
     try:
         yield
     except NetsshError:
@@ -289,17 +326,18 @@ def _translated(device: Device, link: Link) -> Iterator[None]:
             ) from error
         if link.processes:
             raise Unreachable(
-                f"no SSH session with {where} through the ProxyCommand: {link.processes[0].ended() or _reason(error)}",
+                f"no {speech} session with {where} through the ProxyCommand: "
+                f"{link.processes[0].ended() or _reason(error)}",
                 device=device.name,
                 line=said(error),
                 hint="Run `ssh -v` with the same ssh_config by hand: it shows what the program says.",
             ) from error
         raise Unreachable(
-            f"no SSH session with {where}: {_reason(error)}",
+            f"no {speech} session with {where}: {_reason(error)}",
             device=device.name,
             line=said(error),
-            hint="Check that the device is up and that its SSH port is reachable from here; raise `connect_timeout` "
-            "if it is slow.",
+            hint=f"Check that the device is up and that its {speech} port is reachable from here; raise "
+            "`connect_timeout` if it is slow.",
         ) from error
 
 
