@@ -21,6 +21,7 @@ from netssh_mcp.services.jobs import Job, Progress, Row, not_sent
 from netssh_mcp.services.orders import Wish
 from netssh_mcp.services.rows import DEFAULT_TIMEOUT, Rows, each_device, seconds_for
 from netssh_mcp.services.ways import Way, way_to
+from netssh_mcp.wire.order import PLAIN
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +126,9 @@ class _Call:
         order = self._wish.order(way.place)
         grant, decision = await self._ready(way, row)
         seconds = seconds_for(self._timeout, grant)
+        if not way.place.linux and grant.command_class in READS:
+            # A read asks for its next page only; a line that comes too late would be a command that nobody judged.
+            row.any_input, order = False, PLAIN
         try:
             return await self._rows.sent(decision, row, lambda: way.send(grant, row, seconds, order))
         except (CommandInterrupted, OutputTooLarge) as error:

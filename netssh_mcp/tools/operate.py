@@ -15,20 +15,22 @@ from netssh_mcp.tools.shells import session, shell
 from netssh_mcp.tools.strict import StrictTool, strict
 
 
+def acts(title: str, *, destroys: bool = True, devices: bool = True) -> dict[str, Any]:
+    """Title and hints of a tool that changes something."""
+    return {
+        "title": title,
+        "annotations": ToolAnnotations(
+            title=title,
+            read_only_hint=False,
+            destructive_hint=destroys,
+            idempotent_hint=False,
+            open_world_hint=devices,
+        ),
+    }
+
+
 def tools() -> tuple[StrictTool, ...]:
     """In the order in which `tools/list` gives them; fresh objects, so that servers do not share state."""
-
-    def acts(title: str, *, destroys: bool = True, devices: bool = True) -> dict[str, Any]:
-        return {
-            "title": title,
-            "annotations": ToolAnnotations(
-                title=title,
-                read_only_hint=False,
-                destructive_hint=destroys,
-                idempotent_hint=False,
-                open_world_hint=devices,
-            ),
-        }
 
     return (
         strict(run, output=schemas.RUN, **acts("Run commands")),

@@ -21,7 +21,19 @@ _EFFECTS = {
 }
 _OURS = {  # strings that we or the operator write; `command` is the caller's; any other is a device's
     *("view", "state", "action", "status", "device", "platform", "job_id", "output_id", "next", "problem", "note"),
-    *("parsed_by", "parse_note", "framing", "hint", "message", "kind", "effect", "created", "started", "expires", "format"),
+    *(
+        "parsed_by",
+        "parse_note",
+        "framing",
+        "hint",
+        "message",
+        "kind",
+        "effect",
+        "created",
+        "started",
+        "expires",
+        "format",
+    ),
     *("unit", "cut", "waiting_for", "command", "verdict", "rule", "canonical", "class", "why", "shell_id", "reason"),
     *("hostname", "username", "file", "address", "host_key", "host_key_verdict", "login_by", "mode"),
     *("forward_id", "listen", "destination", "last_error"),

@@ -20,4 +20,7 @@ def chosen(names: Sequence[str], *, read_only: bool = False, as_json: bool = Fal
     tools = [tool for name, make in TOOLSETS.items() if name in names for tool in make()]
     for tool in tools:
         tool.as_json = as_json
+        if tool.name == "job" and "operate" in names and not read_only:
+            # There its input may confirm what `run` has begun; clients let tools that only read pass without asking.
+            tool.annotations = operate.acts(tool.title or tool.name)["annotations"]
     return [tool for tool in tools if not read_only or (tool.annotations and tool.annotations.read_only_hint)]

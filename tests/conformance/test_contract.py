@@ -148,7 +148,7 @@ def test_a_schema_is_one_that_every_client_takes(tool: dict[str, Any]) -> None:
 def test_a_tool_says_what_it_may_do(tool: dict[str, Any]) -> None:
     hints = tool["annotations"]
     assert {"title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"} == set(hints)
-    assert hints["readOnlyHint"] is (tool["name"] in PARAMETERS)
+    assert hints["readOnlyHint"] is (tool["name"] in PARAMETERS and tool["name"] != "job")
     assert tool["title"] == hints["title"]
     assert re.fullmatch(r"[a-z_]{1,40}", tool["name"])
     assert tool["description"]
@@ -180,7 +180,11 @@ def test_toolsets_are_chosen_by_name_and_a_wrong_name_says_which_exist() -> None
     assert [tool.name for tool in toolsets.chosen(["observe"])] == list(PARAMETERS)
     assert [tool.name for tool in toolsets.chosen(["observe"], read_only=True)] == list(PARAMETERS)
     assert [tool.name for tool in toolsets.chosen(["operate", "observe"])] == list(EVERY)
-    assert [tool.name for tool in toolsets.chosen(settings.TOOLSETS, read_only=True)] == list(PARAMETERS)
+    reading = toolsets.chosen(settings.TOOLSETS, read_only=True)
+    assert [tool.name for tool in reading] == list(PARAMETERS)
+    assert all(
+        tool.annotations and tool.annotations.read_only_hint for tool in (*reading, *toolsets.chosen(["observe"]))
+    )
     assert toolsets.chosen([]) == []
     with pytest.raises(InputError, match=r"there is no toolset 'obsrve'; did you mean observe\?"):
         toolsets.chosen(["obsrve"])

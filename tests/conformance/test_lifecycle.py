@@ -17,6 +17,7 @@ import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 
+from netssh_mcp.knowledge.settings import TOOLSETS
 from netssh_mcp.server import instructions
 from tests.conformance import contract, fake_app
 
@@ -66,7 +67,7 @@ def spoken_to(folder: Path, how: str = "", *, busy: bool = False) -> Iterator[su
             say(process, HELLO)
             assert process.stdout
             answer = json.loads(process.stdout.readline())
-            assert answer["result"]["instructions"] == instructions(("observe",))
+            assert answer["result"]["instructions"] == instructions(TOOLSETS)
             say(process, READY)
             if busy:
                 say(process, SHOW)
@@ -241,4 +242,7 @@ def contract_tools() -> list[dict[str, Any]]:
     return [json.loads((contract.FOLDER / f"{name}.json").read_text("utf-8")) for name in NAMES]
 
 
-NAMES = ("list_devices", "show", "read_output", "job")
+NAMES = (
+    *("list_devices", "show", "read_output", "job"),
+    *("run", "session", "shell", "get_file", "put_file", "forward", "host"),
+)
