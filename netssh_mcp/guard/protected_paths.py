@@ -20,6 +20,8 @@ _READ: Final = (
     *("/proc/*/environ", "/proc/*/mem", "/proc/*/auxv", "/proc/*/stack", "/proc/*/syscall", "/proc/*/maps"),
     *("/proc/*/smaps", "/proc/*/pagemap", "/proc/*/map_files", "/proc/*/fd", "/proc/*/root", "/proc/*/cwd"),
     *("/proc/*/exe", "/proc/*/task", "/proc/kcore", "/proc/kmsg", "/proc/keys", "/dev", "/sys/kernel/debug"),
+    *("/**/.docker/config.json", "/**/.kube", "/**/.config/gcloud", "/**/.azure", "/etc/kubernetes/*.conf"),
+    *("/etc/wireguard", "/**/.password-store", "/**/.config/gh", "/etc/ppp/*-secrets"),
     *("/sys/firmware/efi/efivars", "/var/lib/sss/secrets", "/var/lib/sudo", "/run/credentials"),
 )
 _WRITTEN: Final = (
@@ -38,7 +40,14 @@ _WRITTEN: Final = (
     *("/etc/exports*", "/etc/krb5*", "/etc/ca-certificates*", "/etc/pki", "/etc/ssl", "/etc/gss"),
     *("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/lib", "/lib32", "/lib64"),
     *("/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/local/lib", "/usr/share/bash-completion"),
-    *("/proc", "/sys", "/dev", "/boot", "/efi", "/**/.config/autostart"),
+    *("/proc", "/sys", "/dev", "/boot", "/efi", "/**/.config/autostart", "/etc/xdg/autostart"),
+    # what root's shells read, what sudo loads, who is let in, what is run when mail or a message comes
+    *("/etc/sudo.conf", "/etc/sudo_*", "/etc/default", "/etc/sysconfig", "/etc/tmpfiles.d", "/etc/sysusers.d"),
+    *("/etc/hosts.equiv", "/etc/shosts.equiv", "/etc/hosts.allow", "/**/.rhosts", "/**/.shosts", "/**/.k5login"),
+    *("/**/.forward", "/etc/aliases", "/etc/mailcap", "/**/.mailcap", "/etc/kernel", "/etc/grub.d", "/etc/binfmt.d"),
+    *("/etc/initramfs-tools", "/etc/X11", "/etc/acpi", "/etc/ppp", "/etc/incron*", "/etc/docker", "/etc/containers"),
+    *("/**/.xinitrc", "/**/.xsession*", "/**/.xprofile", "/**/.inputrc", "/**/.tmux.conf", "/**/.screenrc"),
+    *("/**/.local/bin", "/**/.local/lib", "/**/bin/activate", "/etc/vim", "/etc/inputrc", "/etc/tmux.conf"),
 )
 _HARMLESS: Final = re.compile(r"/(?:[^/]+/)*\.ssh/[^/]*\.pub")  # public keys may be read
 

@@ -7,7 +7,7 @@ import hashlib
 import string
 from dataclasses import dataclass
 
-from netssh_mcp.errors import FileRefused, InputError
+from netssh_mcp.errors import FileRefused, InputError, NetsshError
 from netssh_mcp.guard.redaction import Redactor
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.services.shown import Partial
@@ -133,3 +133,14 @@ def name_shown(name: str) -> str:
     """A name of a file on one line: control characters and what is no UTF-8 as escapes."""
     raw = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in raw)
+
+
+def as_said(error: NetsshError, said: str, path: str) -> None:
+    """What links lead to and where a login begins is the host's word: it stands in `line`, not in what we say."""
+    folder = path.rpartition("/")[0]
+    whole = (path, name_shown(path))
+    for theirs in dict.fromkeys((*whole, folder, name_shown(folder))):
+        if path != said and theirs and theirs in error.message and not said.startswith(theirs):
+            ours = said if theirs in whole else f"the folder of {said}"
+            error.message = error.message.replace(theirs, ours)
+            error.line = error.line or name_shown(path)

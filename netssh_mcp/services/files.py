@@ -18,7 +18,16 @@ from netssh_mcp.services.desk import Desk, Place, Recorded
 from netssh_mcp.services.device_files import DeviceFiles
 from netssh_mcp.services.file_facts import COLUMNS, changed, checked_path, described, octal, row
 from netssh_mcp.services.file_progress import reporting
-from netssh_mcp.services.file_text import CONTEXT, MOST, BytesSource, checked_encoding, decoded, encoded, name_shown
+from netssh_mcp.services.file_text import (
+    CONTEXT,
+    MOST,
+    BytesSource,
+    as_said,
+    checked_encoding,
+    decoded,
+    encoded,
+    name_shown,
+)
 from netssh_mcp.services.jobs import Progress
 from netssh_mcp.services.local_files import LocalRoots
 from netssh_mcp.sessions import transfers
@@ -49,7 +58,12 @@ class _Ask:
     path: str
     sudo: bool
     progress: Progress | None
+    mode: int | None = None
     turn: Turn = field(default_factory=Turn)
+    said: str = ""  # the path as it was asked for; `path` may have the host's word for the login folder in it
+
+    def __post_init__(self) -> None:
+        self.said = self.path
 
     @property
     def writing(self) -> bool:
@@ -59,6 +73,8 @@ class _Ask:
         """How risky it is on this path."""
         if self.action not in ("list", "stat") and protected(path, writing=self.writing):
             return "shell"
+        if self.action in ("write", "upload") and (self.mode or 0) & 0o6000:
+            return "shell"  # set-user-ID: whoever runs it is the file's owner
         if self.writing or self.sudo:
             return "change"
         return "read" if _READS[self.action] == "read" else "secret-read"
@@ -127,8 +143,8 @@ class Files:
 
         async def downloaded(found: _Found) -> dict[str, Any]:
             size, digest, told = await found.far.download(found.grant, found.path, target)
-            checked = "sha256" if told else "size"
-            facts = {"path": name_shown(found.path), "size": size, "sha256": digest, "checked": checked}
+            verified = "sha256" if told else "size"
+            facts = {"path": name_shown(found.path), "size": size, "sha256": digest, "verified": verified}
             return {**_head(ask), "changed": False, "local_path": str(target.path), "file": facts}
 
         return await self._asked(ask, downloaded)
@@ -163,8 +179,8 @@ class Files:
                 overwrite=overwrite,
                 progress=progress,
             )
-        ask = _Ask(place, "put_file", action, path, sudo, progress)
         bits = octal(mode)
+        ask = _Ask(place, "put_file", action, path, sudo, progress, bits)
         if action == "delete":
             return await self._asked(ask, lambda found: self._deleted(ask, found))
         if action == "mkdir":
@@ -217,7 +233,7 @@ class Files:
         if text.text is None:
             answer["next"] = "It is no text: get_file(action='download') brings it to this side."
             return answer
-        command = f"get_file read {name_shown(found.path)}"
+        command = f"get_file read {ask.said}"
         kept = self._desk.outputs.keep(text.text, device=place.device.name, command=command)
         answer |= {"text": kept.shown, "truncated": kept.truncated or more, "redacted": text.redacted}
         answer["next_offset"] = offset + text.size if more else None
@@ -277,6 +293,7 @@ class Files:
                 return await self._either_way(ask, grant, shared, on)
         except NetsshError as error:
             error.device = error.device or ask.place.device.name
+            as_said(error, ask.said, ask.path)
             shown, _ = await self._desk.shown.error(error, ask.place.profile)
             raise shown from None
 
@@ -357,10 +374,16 @@ class Files:
                     )
                 except NetsshError as error:
                     self._desk.refused(ask.place.device.name, " ".join(words), error)
+                    reason = error.message.rpartition(" is not sent: ")[2]
+                    error.message = f"{ask.said} leads elsewhere, and that is not allowed: {reason}"
+                    error.line = name_shown(real)
                     raise
                 await held.enter_async_context(self._desk.recorded(grant))
             try:
                 return await reporting(ask.progress, far.meter, act(_Found(far, grant, real)))
+            except NetsshError as error:
+                as_said(error, ask.said, real)
+                raise
             finally:
                 record.received = far.meter.done
 

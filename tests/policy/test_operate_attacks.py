@@ -158,3 +158,13 @@ def test_what_is_refused_outside_is_refused_in_config_mode(tmp_path: Path, platf
     the = wall(tmp_path, f"{EVERYTHING}    deny: [request system reboot, write erase]\n")
     with pytest.raises(CommandDenied, match="denies"):
         say(the, platform, text, form="config")
+
+
+@pytest.mark.parametrize(
+    "platform", ["cisco_ios", "cisco_nxos", "juniper_junos", "huawei_vrp", "frr", "arista_eos", "vyos"]
+)
+@pytest.mark.parametrize("program", ["telnet", "ssh"])
+def test_another_devices_command_line_is_a_shell(tmp_path: Path, platform: str, program: str) -> None:
+    """Behind it, answers would be commands on a device that has rules of its own."""
+    with pytest.raises(CommandDenied):
+        say(wall(tmp_path, CHANGES), platform, f"{program} 192.0.2.7")
