@@ -182,7 +182,7 @@ class Sessions:
 
     def _end(self, kept: Named) -> None:
         self._desk.transcripts.ended(transcript_key(kept.device.name, kept.name))
-        self._desk.audit.record_event("session_closed", device=kept.device.name, session=kept.name)
+        self._desk.audit.record_event("session_closed", device=kept.device.name, kept_session=kept.name)
         self._desk.pool.named.close(kept)
 
     async def _close_all(self, device: str) -> dict[str, Any]:
