@@ -13,7 +13,6 @@ from netssh_mcp.errors import CommandDenied, InputError, NetsshError, Unreachabl
 from netssh_mcp.guard.addresses import literal
 from netssh_mcp.guard.destinations import ANY, Destination, destination
 from netssh_mcp.guard.policy import Grant
-from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.services.desk import Desk, Place
 from netssh_mcp.sessions import forwards as floor
 from netssh_mcp.wire.forward_plan import Judge, Kind, Plan
@@ -233,7 +232,7 @@ class Forwards:
             names = [name for name, each in self._forwards.items() if each.alive]
             raise InputError(
                 f"there is no forward {forward_id[:40]!r}",
-                hint=f"{did_you_mean(forward_id, names)} Open: {', '.join(names) or 'none'}.",
+                hint=f"Open: {', '.join(names) or 'none'}.",
             )
         await floor.closed([forward], "closed")
         self._forwards.pop(forward_id, None)  # who closes it has its figures here

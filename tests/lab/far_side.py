@@ -89,7 +89,7 @@ class Sshd:
 @contextmanager
 def home(owner: str, **files: str) -> Iterator[Path]:
     """A home directory on the host with these dot files, away from the user's own, which other tests use."""
-    folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="netssh-faults-"))  # noqa: S108  (the host's user must reach it)
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="netssh-faults-"))  # the host's user must reach it
     try:
         for name, text in files.items():
             (folder / f".{name}").write_text(text)
@@ -189,7 +189,7 @@ class Far:
         """A kept output, read part by part by its cursor."""
         text, offset = "", 0
         while True:
-            part = (await self.call("read_output", output_id=output_id, offset=offset)).fields
+            part: dict[str, Any] = (await self.call("read_output", output_id=output_id, offset=offset)).fields
             text += part["text"]
             if part["next_offset"] is None:
                 return text

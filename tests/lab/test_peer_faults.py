@@ -10,7 +10,6 @@ import json
 import os
 import re
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,14 +18,15 @@ from typing import Any
 import anyio
 import pytest
 
-# ruff: noqa: S108 - paths on the lab's host
+# ruff: noqa: S108, S604, ASYNC240 - paths on the lab's host; `shell` is the tool's argument; files are looked at here
 from tests.devices.mcp_house import served
-from tests.lab.far_side import EVERYTHING, LONG, Far, Sampler, Sshd, alive, home, listening, write
+from tests.lab.far_side import EVERYTHING, Far, Sampler, Sshd, alive, home, listening, write
 from tests.lab.reallab import RealLab
 
 pytestmark = [pytest.mark.real, pytest.mark.anyio]
 
 EIGHT = [f"h{number}" for number in range(1, 9)]
+ADDED = [f"added{number}" for number in range(8)]
 NOISE = "Phoenix BIOS 4.0: ios-like eos.example.net, lede, RouterOS, NX-OS\n"
 THEME = r"PS1='\[\e[32m\]\u@\h\[\e[0m\] \w (main) # > Password:\n\$ '"
 BUILD = "trap 'echo killed; exit 9' INT TERM HUP; sleep 32; echo built"
@@ -66,9 +66,9 @@ async def far(
     password = f"file:{real_lab.ops.password_file}"
     ops = {"username": real_lab.ops.name, "password": password, "sudo": password, "key_file": [], "agent": False}
     linux = {"hostname": "127.0.0.1", "port": real_lab.port("linux1"), "platform": "linux", **ops}
-    names = ["linux1", "other", "frozen", "builder", "fresh", "files", "doomed", *EIGHT]
-    hosts: dict[str, Any] = {name: linux for name in names}
-    hosts |= {name: {**linux, "keepalive": 1} for name in ("frozen",)}
+    names = ["linux1", "other", "builder", "fresh", "doomed", *EIGHT]
+    hosts: dict[str, Any] = dict.fromkeys(names, linux)
+    hosts["frozen"] = {**linux, "keepalive": 1}
     hosts["free"] = {**linux, "username": real_lab.root.name, "password": f"file:{real_lab.root.password_file}"}
     hosts["noisy"] = {**linux, "port": sshd.port}
     known = folder / "known_hosts"
@@ -76,7 +76,14 @@ async def far(
     with silence() as port:
         hosts["dead"] = {**linux, "port": port, "connect_timeout": 60}
         inventory = write(folder, "inventory.yaml", {"hosts": hosts})
-        flags = ("--toolsets", "all", "--policy", str(write(folder, "policy.yaml", EVERYTHING)), "--edit-hosts")
+        # The operator says which secret goes to which of the hosts that a test adds.
+        variables = "".join(
+            f"NETSSH_{name.upper()}_HOST=127.0.0.1\nNETSSH_{name.upper()}_PASSWORD='{real_lab.ops.password}'\n"
+            for name in ADDED
+        )
+        secrets = write(tmp_path_factory.mktemp("operator"), "secrets.env", variables)
+        policy = write(folder, "policy.yaml", EVERYTHING)
+        flags = ("--toolsets", "all", "--policy", str(policy), "--edit-hosts", "--env-file", str(secrets))
         log = folder / "stderr.log"
         environ = {"NETSSH_LOG_LEVEL": "debug"}
         async with served(
@@ -101,7 +108,7 @@ async def build(far: Far) -> tuple[str, int]:
 
 @pytest.fixture(autouse=True)
 async def _clean(far: Far, build: tuple[str, int]) -> AsyncIterator[None]:
-    """Every test here has the long job run beside it, and leaves no session."""
+    """Every test here has the long job run beside it, and leaves no session behind."""
     yield
     assert not (await far.call("session", action="close_all")).failed
 
@@ -221,20 +228,28 @@ async def test_a_program_that_reads_its_input_neither_ends_early_nor_shifts_the_
     (row,) = report["rows"]
     assert (row["ok"], row["exit_status"], row["output"]) == (True, 0, "typed\n"), row
     # In a kept session a command that nobody has answers for reads an empty input: the shell's own is not its to read.
-    for command, wanted in (("cat", ""), ("read x || echo nothing to read", "nothing to read\n"), ("echo one", "one\n")):
+    for command, wanted in (
+        ("cat", ""),
+        ("read x || echo nothing to read", "nothing to read\n"),
+        ("echo one", "one\n"),
+    ):
         row = await far.row(command, session="reads")
         assert (row["output"], row["state"]) == (wanted, "done"), row
 
 
 async def test_a_terminals_wait_does_not_match_an_old_prompt_and_nothing_is_sent_twice(far: Far) -> None:
-    """A peer's wait matched a prompt that was in the buffer before; its reads re-sent the tail, escape codes and all."""
+    """A peer's wait matched a prompt that was in the buffer before; its reads sent the tail again, with escape codes."""
     opened = (await far.call("shell", action="open", device="linux1")).fields
     shell = opened["shell_id"]
-    prompt = await far.call("shell", action="send", shell_id=shell, text="PS1='ready''$ '", pattern=r"ready\$ $", wait=20)
+    prompt = await far.call(
+        "shell", action="send", shell_id=shell, text="PS1='ready''$ '", pattern=r"ready\$ $", wait=20
+    )
     cursor = prompt.fields["cursor"]
     sent = await far.call("shell", action="send", shell_id=shell, text="read x; echo got $x", pattern="read x", wait=20)
     cursor = sent.fields["cursor"]
-    none = (await far.call("shell", action="wait", shell_id=shell, cursor=cursor, pattern=r"ready\$ $", wait=0.5)).fields
+    none = (
+        await far.call("shell", action="wait", shell_id=shell, cursor=cursor, pattern=r"ready\$ $", wait=0.5)
+    ).fields
     assert none["why"] != "pattern", none
     sent = await far.call("shell", action="send", shell_id=shell, text="it", pattern=r"ready\$ $", wait=20)
     assert sent.fields["why"] == "pattern"
@@ -284,6 +299,25 @@ async def test_a_timeout_says_so_keeps_the_text_so_far_and_holds_in_every_kind_o
         row = await far.row("seq 1 400000; sleep 600", timeout=2)
     assert (row["error"]["kind"], row["truncated"]) == ("timeout", True), row
     assert await far.lines(row["output_id"]) == (400_000, "1", "400000")
+
+
+@pytest.mark.xfail(strict=True, reason="64 MB of short lines: looking for secrets in them keeps the interpreter busy")
+async def test_an_endless_output_keeps_nobody_waiting(real_lab: RealLab, tmp_path: Path) -> None:
+    """The same fault from another side: a peer's server was dead after an output that it could not take."""
+    inventory = real_lab.write_inventory(tmp_path / "inventory.yaml")
+    flags = ("--toolsets", "all", "--policy", str(write(tmp_path, "policy.yaml", EVERYTHING)))
+    late = False
+    async with served(inventory, tmp_path, *flags, known_hosts=[real_lab.known_hosts]) as house:
+        await house.show("r1", "show version")
+        flood = await house.call("run", targets="linux1", commands=["yes"], timeout=1, wait=0)
+        try:
+            while (await house.call("job", action="get", job_id=flood.fields["job_id"])).fields["state"] != "done":
+                with anyio.fail_after(1.5):
+                    assert not (await house.call("list_devices")).failed
+                    assert (await house.show("r1", "show version")).row["ok"]
+        except TimeoutError:
+            late = True
+    assert not late
 
 
 async def test_a_call_with_wait_2_answers_then_and_nobody_else_waits_for_it(far: Far) -> None:
@@ -361,8 +395,8 @@ async def test_a_host_that_stops_answering_costs_its_callers_a_timeout_and_other
         for _ in range(2):
             with anyio.fail_after(20):
                 row = await far.row("echo anybody", on="frozen", timeout=2)
-            assert row["error"]["kind"] in ("timeout", "lost", "connect") or row["output"] == "anybody\n", row
-            assert row.get("error", {}).get("message", "-")
+            assert row["error"]["kind"] in ("timeout", "lost", "connect"), row
+            assert row["error"]["hint"]
         assert (await far.row("echo beside", on="other"))["output"] == "beside\n"
     finally:
         session.close()
@@ -371,7 +405,9 @@ async def test_a_host_that_stops_answering_costs_its_callers_a_timeout_and_other
 
 
 @pytest.mark.parametrize("more", [{}, {"sudo": True}, {"session": "stopped"}], ids=["exec", "sudo", "session"])
-async def test_a_command_is_gone_on_the_host_after_its_timeout_and_after_a_cancel(far: Far, more: dict[str, Any]) -> None:
+async def test_a_command_is_gone_on_the_host_after_its_timeout_and_after_a_cancel(
+    far: Far, more: dict[str, Any]
+) -> None:
     """After a timeout the command still ran in six of nine peers."""
     command = "echo $$; trap '' HUP; sleep 600; echo never"
     row = await far.row(command, timeout=1, **more)
@@ -453,37 +489,39 @@ async def test_no_prompt_but_sudos_own_gets_the_password(far: Far) -> None:
     """A peer typed sudo's password whenever "password for" was printed: it came back in the reply, in the shell's
     history and in a log that all could read. Two had it in the arguments of a remote `echo`."""
     password = far.lab.ops.password
-    kept = Path(f"~{far.lab.ops.name}").expanduser()
-    with Sampler(password) as sampler:
+    reads = 'x=$(timeout 0.5 head -c 200); echo; echo "[$x]"'
+    with Sampler(password) as sampler, Sampler("seen-by-the-sampler") as control:
         for command in (
             "echo 'Failed password for root from 192.0.2.7 port 22 ssh2'",
-            "printf '[sudo] password for root: '; read -t 0.5 x; echo \"[$x]\"",
-            "printf 'Password: ' >&2; read -t 0.5 x; echo \"[$x]\"",
-            "cat; echo end",
+            f"printf '[sudo] password for root: '; {reads}",
+            f"printf 'Password: ' >&2; {reads}",
+            f"sudo -k; printf '[sudo] password for {far.lab.ops.name}: ' >&2; {reads}",
         ):
-            answer = await far.run(command, shell=True, sudo=True, wait=3)
-            assert password not in answer.text + json.dumps(answer.fields)
-            if answer.fields["job_id"]:
-                report = await far.call("job", action="wait", job_id=answer.fields["job_id"])
-                if "cat" in command:
-                    report = await far.call("job", action="input", job_id=answer.fields["job_id"], text="<ctrl-d>")
-                assert password not in report.text + json.dumps(report.fields)
-                assert report.fields["state"] == "done", report.text
-                (row,) = report.fields["rows"]
-            else:
-                row = answer.row
-            if "[$x]" in command:
-                assert "[]" in row["output"], "nothing was typed into it"
-        before = sampler.rounds
-        assert (await far.row("sleep 0.5; id -u", sudo=True))["output"] == "0\n"
-        assert (await far.row("sudo -n true || echo asks", session="hist"))["output"].endswith("asks\n")
-        assert sampler.rounds > before, "it looked while sudo ran"
+            for more in ({}, {"session": "kept"}):
+                answer = await far.run(command, shell=True, sudo=True, **more)
+                while answer.fields.get("job_id") and answer.fields.get("state") != "done":
+                    assert password not in answer.text + json.dumps(answer.fields)
+                    answer = await far.call("job", action="wait", job_id=answer.fields["job_id"])
+                assert password not in answer.text + json.dumps(answer.fields)
+                (row,) = answer.fields["rows"]
+                assert row["ok"], row
+                assert "[$x]" not in command or "\n[]\n" in row["output"], "nothing was typed into it"
+        job = await far.started("echo reads; cat", sudo=True)
+        await far.said(job)
+        report = await far.job("input", job, text="<ctrl-d>")
+        if report["state"] != "done":
+            report = await far.job("wait", job)
+        assert report["rows"][0]["output"] == "reads\n"
+        assert (await far.row("sleep 0.5; echo seen-by-the-sampler", sudo=True))["ok"]
+    assert control.found, "it sees what stands in the arguments of a process"
     assert sampler.found == set()
-    assert not (await far.call("session", action="close", device="linux1", name="hist")).failed
-    for file in (kept / ".bash_history", far.home / ".bash_history", *far.folder.rglob("*")):
-        if file.is_file():
-            assert password.encode() not in file.read_bytes(), file
-    assert (far.log.stat().st_size, password in far.log.read_text()) != (0, True)
+    for on in ("linux1", "noisy"):  # and what its shells remember when they end
+        assert (await far.row("history -a; sudo -n true || echo asks", on=on, session="kept"))["output"] == "asks\n"
+        assert not (await far.call("session", action="close", device=on, name="kept")).failed
+    assert far.log.stat().st_size, "it was asked to tell everything"
+    remembered = (Path(f"~{far.lab.ops.name}").expanduser() / ".bash_history", far.home / ".bash_history")
+    for file in (*remembered, *far.folder.rglob("*")):
+        assert not file.is_file() or password.encode() not in file.read_bytes(), file
 
 
 async def test_no_tool_takes_a_password_and_a_host_with_one_in_clear_is_refused(far: Far) -> None:
@@ -511,7 +549,9 @@ async def test_what_any_way_of_reading_shows_is_without_known_secrets(far: Far) 
     assert secret not in read.text + json.dumps(read.fields)
     opened = await far.call("shell", action="open", device="linux1")
     shell = opened.fields["shell_id"]
-    sent = await far.call("shell", action="send", shell_id=shell, text=f"cat {path}; echo e''nd", pattern="end", wait=20)
+    sent = await far.call(
+        "shell", action="send", shell_id=shell, text=f"cat {path}; echo e''nd", pattern="end", wait=20
+    )
     assert "the login is <redacted:" in sent.fields["text"]
     screen = await far.call("shell", action="screen", shell_id=shell)
     assert secret not in sent.text + screen.text + json.dumps(screen.fields)
@@ -581,7 +621,7 @@ async def test_what_only_looks_dangerous_is_not_refused_and_what_is_dangerous_ha
     `find -exec` for reads, or let a newline in an argument run a second command as root."""
     harmless = tmp_path / "nohup.out"
     mark = Path("/var/tmp") / f"netssh-fault-{tmp_path.name}"
-    allowed = f"allow: [cat {harmless}, echo, ls]"
+    allowed = f"allow: [cat {harmless}, echo ..., ls ...]"
     policy = f"version: 1\nrules:\n  - {{classes: [read, diagnose, secret-read], {allowed}}}\n"
     inventory = real_lab.write_inventory(tmp_path / "inventory.yaml")
     flags = ("--toolsets", "all", "--policy", str(write(tmp_path, "policy.yaml", policy)))
@@ -598,7 +638,13 @@ async def test_what_only_looks_dangerous_is_not_refused_and_what_is_dangerous_ha
             assert row["output"] == text + "\n"
         for command in (
             *(f"env sudo touch {mark}", f"find /var/tmp -maxdepth 0 -exec touch {mark} +", "find /var/tmp -delete"),
-            *(f"ls\ntouch {mark}", f"ls; touch {mark}", f"ls && touch {mark}", f"ls $(touch {mark})", f"ls `touch {mark}`"),
+            *(
+                f"ls\ntouch {mark}",
+                f"ls; touch {mark}",
+                f"ls && touch {mark}",
+                f"ls $(touch {mark})",
+                f"ls `touch {mark}`",
+            ),
             *(f"ls | tee {mark}", f"ls > {mark}", f"nohup touch {mark}", f"xargs touch {mark}", f"touch {mark}"),
             *(f"sudo touch {mark}", f"nice touch {mark}", f"timeout 5 touch {mark}", f"sh -c 'touch {mark}'"),
         ):
@@ -618,9 +664,15 @@ async def test_what_only_looks_dangerous_is_not_refused_and_what_is_dangerous_ha
 
 
 async def test_a_newline_or_a_shell_character_in_any_argument_runs_no_second_command(far: Far) -> None:
-    """A peer ran what stood behind a newline in a description, as root; three had unquoted arguments of "read" tools."""
+    """A peer ran what stood behind a newline in a description, as root; others did not quote "read" tools' arguments."""
     mark = far.home / "second"
-    for evil in (f"x\ntouch {mark}\n", f"x; touch {mark} #", f"$(touch {mark})", f"`touch {mark}`", f"' ; touch {mark} '"):
+    for evil in (
+        f"x\ntouch {mark}\n",
+        f"x; touch {mark} #",
+        f"$(touch {mark})",
+        f"`touch {mark}`",
+        f"' ; touch {mark} '",
+    ):
         run = {"targets": "linux1", "commands": ["echo hi"]}
         for tool, arguments in (
             ("run", {"targets": "linux1", "commands": [f"echo {evil}"]}),
@@ -649,21 +701,19 @@ async def test_a_newline_or_a_shell_character_in_any_argument_runs_no_second_com
 
 async def test_eight_hosts_added_at_the_same_time_are_all_usable(far: Far) -> None:
     """Two of eight were left after a peer's parallel read-modify-write of its host file."""
-    # Secrets do not come with an added host: the operator names who gets which. So these hosts take their group's.
     port = far.lab.port("linux1")
     values = {"hostname": "127.0.0.1", "port": port, "platform": "linux", "username": far.lab.ops.name}
-    names = [f"added{number}" for number in range(8)]
     added: list[Any] = []
 
     async def add(name: str) -> None:
         added.append(await far.call("host", action="add", name=name, values={**values, "data": {"added": name}}))
 
     async with anyio.create_task_group() as tasks:
-        for name in names:
+        for name in ADDED:
             tasks.start_soon(add, name)
     assert [answer.text for answer in added if answer.failed] == []
     listed = (await far.call("list_devices", targets="added*")).fields["rows"]
-    assert sorted(row[0] for row in listed) == names
+    assert sorted(row[0] for row in listed) == ADDED
     overlay = far.folder / "inventory.added.yaml"
     assert overlay.stat().st_mode & 0o777 == 0o600
     opened: list[Any] = []
@@ -673,7 +723,7 @@ async def test_eight_hosts_added_at_the_same_time_are_all_usable(far: Far) -> No
         opened.append(await far.run("id -un", on=name, session="mine"))
 
     async with anyio.create_task_group() as tasks:
-        for name in names:
+        for name in ADDED:
             tasks.start_soon(use, name)
     assert [answer.text for answer in opened if answer.failed] == []
 
