@@ -28,12 +28,13 @@ SECRET_KEYS: Final = ("password", "enable", "sudo", "key_passphrase")
 SENT: Final = ("password", "enable", "sudo")  # what a host gets to see; a passphrase stays here
 KEYS: Final = (
     *("hostname", "port", "platform", "username", "groups", "data", *SECRET_KEYS, "key_file", "certificate", "agent"),
-    *("jump", "connect_timeout", "timeout", "keepalive", "idle_timeout", "max_sessions", "login_rate"),
+    *("jump", "connect_timeout", "timeout", "keepalive", "idle_timeout", "max_sessions"),
 )
 _NEVER: Final = {
     "host_key": "a person who has compared the fingerprint vouches for a host's key, in known_hosts or the inventory",
     "host_keys": "how host keys are checked is the operator's to say",
     "legacy": "old algorithms are the operator's to allow",
+    "login_rate": "how often a device may be logged in to is the operator's to say",
     "transport": "Telnet shows passwords to everybody on the way, so it is the operator's to allow",
     "credentials": "give one way to log in",
     "ssh_config": "the host is looked up in ssh_config by its own name only",

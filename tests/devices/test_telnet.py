@@ -1,4 +1,4 @@
-"""Simulated devices behind Telnet: the same house on top, a password in the clear below, and what may go wrong there."""
+"""Simulated devices behind Telnet: the same house on top, a password in the clear below, and what goes wrong there."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import anyio
 import pytest
 
 from netssh_mcp.errors import AuthenticationFailed, InputError, SessionLost, Unreachable
+from netssh_mcp.knowledge.inventory import Device
+from netssh_mcp.knowledge.secrets import Secret
 from netssh_mcp.lab.device import DeviceSpec
-from netssh_mcp.lab.faults import Break, Faults, Flood, Script, Text
+from netssh_mcp.lab.faults import Break, Faults, Flood, Hang, Script, Text
 from netssh_mcp.lab.server import start_network
 from netssh_mcp.services.app import App
 from netssh_mcp.wire.turn import Turn
-from tests.devices.direct import Bench, on, until
+from tests.devices.direct import Bench, closing, no_threads_left, on, pool_of, until
+from tests.devices.gates import PASSWORD as GATE
+from tests.devices.gates import Gate
 from tests.devices.house import audit_records, opened
 
 TELNET = {"transport": "telnet"}
@@ -171,6 +175,32 @@ def test_nothing_that_needs_ssh_is_tried(tmp_path: Path) -> None:
         assert bench.device().connections == 0
 
     on([device()], tmp_path, work, r1=TELNET)
+
+
+def test_the_way_may_lead_through_a_jump_host_whose_end_is_named(tmp_path: Path) -> None:
+    async def main() -> None:
+        with Gate() as gate, start_network([device()]) as network, anyio.fail_after(60):
+            secret = Secret.parse(f"plain:{PASSWORD}", allow_plain=True)
+            theirs = Secret.parse(f"plain:{GATE}", allow_plain=True)
+            hop = Device("gate", "127.0.0.1", gate.port, "linux", "admin", password=theirs)
+            port = network.ports["r1"]
+            r1 = Device("r1", "127.0.0.1", port, "cisco_ios", "admin", password=secret, transport="telnet")
+            async with closing(pool_of(tmp_path)) as pool:
+                bench = Bench(network, (), tmp_path, pool, fixed=(hop, r1))
+                assert "Cisco IOS" in (await bench.run()).output
+                assert gate.tunnels == 1
+                bench.device().set_answer("show clock", Script((Text("10:15\n"), Hang())))
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_lost, bench)
+                    await until(lambda: "show clock" in bench.device().received)
+                    gate.cut()
+
+    async def _lost(bench: Bench) -> None:
+        with pytest.raises(SessionLost, match="jump host gate ended"):
+            await bench.run("show clock")
+
+    with no_threads_left():
+        anyio.run(main)
 
 
 # -- the whole house -----------------------------------------------------------------------------------------------

@@ -343,6 +343,7 @@ def test_a_wrong_value_is_an_error_with_file_line_key_and_the_remedy(write: Writ
             "groups.a.groups: the group inherits from",
         ),
         ("groups:\n  a: {legacy: true}\nhosts: {}", 2, "groups.a.legacy: belongs to a host, not here"),
+        ("defaults:\n  transport: telnet\nhosts: {}", 2, "defaults.transport: belongs to a host or a group, not here"),
         ("groups:\n  a: {host_keys: accept_any}\nhosts: {}", 2, "groups.a.host_keys: accept_any checks nothing"),
         ("defaults:\n  host_keys: accept_any\nhosts: {}", 2, "defaults.host_keys: accept_any checks nothing"),
         ("groups:\n  a: {hostname: x}\nhosts: {}", 2, "groups.a.hostname: belongs to a host, not here"),
