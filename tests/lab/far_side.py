@@ -187,10 +187,11 @@ class Far:
 
     async def whole(self, output_id: str) -> str:
         """A kept output, read part by part by its cursor."""
-        text, offset = "", 0
+        text: str = ""
+        offset = 0
         while True:
             part: dict[str, Any] = (await self.call("read_output", output_id=output_id, offset=offset)).fields
-            text += part["text"]
+            text += str(part["text"])
             if part["next_offset"] is None:
                 return text
             offset = part["next_offset"]

@@ -238,13 +238,10 @@ async def test_a_program_that_reads_its_input_neither_ends_early_nor_shifts_the_
 
 
 async def test_a_terminals_wait_does_not_match_an_old_prompt_and_nothing_is_sent_twice(far: Far) -> None:
-    """A peer's wait matched a prompt that was in the buffer before; its reads sent the tail again, with escape codes."""
+    """A peer's wait matched a prompt that was there before; its reads sent the tail again, with escape codes."""
     opened = (await far.call("shell", action="open", device="linux1")).fields
     shell = opened["shell_id"]
-    prompt = await far.call(
-        "shell", action="send", shell_id=shell, text="PS1='ready''$ '", pattern=r"ready\$ $", wait=20
-    )
-    cursor = prompt.fields["cursor"]
+    await far.call("shell", action="send", shell_id=shell, text="PS1='ready''$ '", pattern=r"ready\$ $", wait=20)
     sent = await far.call("shell", action="send", shell_id=shell, text="read x; echo got $x", pattern="read x", wait=20)
     cursor = sent.fields["cursor"]
     none = (
@@ -664,7 +661,7 @@ async def test_what_only_looks_dangerous_is_not_refused_and_what_is_dangerous_ha
 
 
 async def test_a_newline_or_a_shell_character_in_any_argument_runs_no_second_command(far: Far) -> None:
-    """A peer ran what stood behind a newline in a description, as root; others did not quote "read" tools' arguments."""
+    """A peer ran what stood behind a newline in a description, as root; others did not quote arguments of "reads"."""
     mark = far.home / "second"
     for evil in (
         f"x\ntouch {mark}\n",
