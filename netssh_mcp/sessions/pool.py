@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 import anyio.to_thread
 
-from netssh_mcp.errors import AuthenticationFailed, ConnectError, CredentialStopped, InputError, NetsshError
+from netssh_mcp.errors import AuthenticationFailed, ConnectError, CredentialStopped, NetsshError
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.sessions.lease import Lease, waited
 from netssh_mcp.sessions.named import NamedSessions
 from netssh_mcp.sessions.session import Session, in_thread
+from netssh_mcp.sessions.slots import Held, Slot, all_held, too_many_held
 from netssh_mcp.wire.turn import Connection, Turn
 
 if TYPE_CHECKING:
@@ -58,41 +59,6 @@ class OpenConnection(Protocol):
         """Close all shared connections."""
 
 
-@dataclass(slots=True, eq=False)
-class _Held:
-    """A session that somebody keeps for more than one command, or is about to open. `holder` names it for people."""
-
-    holder: str
-    session: Session | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Slot:
-    """The sessions of one device, as one version of the inventory has it."""
-
-    hops: tuple[Device, ...]
-    room: anyio.Semaphore
-    login: anyio.Lock = field(default_factory=anyio.Lock)
-    idle: list[Session] = field(default_factory=list)
-    busy: set[Session] = field(default_factory=set)
-    held: list[_Held] = field(default_factory=list)  # each has a place of `room` for as long as it is open
-    visits: int = 0  # logins without a shell, for one file each
-    lost: bool = False  # a session of this device ended unasked since the last login
-    retired: bool = False  # the inventory has another entry now: what comes back is closed
-
-    @property
-    def logins(self) -> int:
-        """How many sessions of it are open."""
-        held = sum(held.session is not None for held in self.held)
-        return len(self.idle) + len(self.busy) + held + self.visits
-
-    def retire(self) -> None:
-        """Use none of its sessions again; those that are held stay with their holders."""
-        self.retired = True
-        while self.idle:
-            self.idle.pop().close()
-
-
 @dataclass(slots=True)
 class _Account:
     """What is known of one device's credentials. One login at a time until they have worked once."""
@@ -118,14 +84,14 @@ class Pool:
     ) -> None:
         self._open_connection = open_connection
         self._byte_limit = byte_limit
-        self._slots: dict[str, _Slot] = {}
+        self._slots: dict[str, Slot] = {}
         self._accounts: dict[str, _Account] = {}
         self._numbers = 0
         self._closed = False
         self._key = secrets.token_bytes(16)
         self.threads = anyio.CapacityLimiter(_THREADS)
         self._logins = anyio.CapacityLimiter(_LOGINS)
-        self._held: dict[Session, tuple[_Slot, _Held]] = {}
+        self._held: dict[Session, tuple[Slot, Held]] = {}
         self.named = NamedSessions(self)
 
     def sessions(self) -> list[tuple[Session, bool]]:
@@ -147,7 +113,7 @@ class Pool:
         """
         slot = self._slot(hops)
         if len(slot.held) >= hops[-1].max_sessions:
-            raise _all_held(slot)
+            raise all_held(slot)
         asked = time.monotonic()
         await waited(slot.room.acquire, hops[-1], turn, queued=True)
         try:
@@ -167,14 +133,14 @@ class Pool:
         finally:
             slot.room.release()
 
-    def _slot(self, hops: tuple[Device, ...]) -> _Slot:
+    def _slot(self, hops: tuple[Device, ...]) -> Slot:
         """The device's slot; a new one when its entry, or that of a jump host, has changed."""
         name = hops[-1].name
         slot = self._slots.get(name)
         if slot is None or slot.hops != hops:
             if slot is not None:
                 slot.retire()  # its sessions are another host's, or another user's
-            slot = self._slots[name] = _Slot(hops, anyio.Semaphore(hops[-1].max_sessions, fast_acquire=True))
+            slot = self._slots[name] = Slot(hops, anyio.Semaphore(hops[-1].max_sessions, fast_acquire=True))
         return slot
 
     def forget(self, name: str) -> int:
@@ -188,7 +154,7 @@ class Pool:
         kept = sum(1 for kept in self.named.rows() if kept.device.name == name)
         return kept + (len(slot.busy) + len(slot.held) if slot is not None else 0)
 
-    def _idle(self, slot: _Slot) -> Session | None:
+    def _idle(self, slot: Slot) -> Session | None:
         while slot.idle:
             session = slot.idle.pop()
             if session.usable:
@@ -197,7 +163,7 @@ class Pool:
             session.close()
         return None
 
-    def _give_back(self, slot: _Slot, session: Session) -> None:
+    def _give_back(self, slot: Slot, session: Session) -> None:
         if session.usable and not session.spent and not slot.retired and not self._closed:
             slot.idle.append(session)
             return
@@ -226,8 +192,8 @@ class Pool:
         """
         device, slot = hops[-1], self._slot(hops)
         if len(slot.held) >= max(1, device.max_sessions - 1):
-            raise _too_many_held(slot, holder)
-        held = _Held(holder)
+            raise too_many_held(slot, holder)
+        held = Held(holder)
         slot.held.append(held)  # from here on nobody waits for what will not come back
         async with AsyncExitStack() as undo:
             undo.callback(slot.held.remove, held)
@@ -254,7 +220,7 @@ class Pool:
         """
         slot = self._slot(hops)
         if len(slot.held) >= hops[-1].max_sessions:
-            raise _all_held(slot)
+            raise all_held(slot)
         await waited(slot.room.acquire, hops[-1], turn, queued=True)
         slot.visits += 1
         try:
@@ -351,7 +317,7 @@ class Pool:
         for account in accounts:
             account.accepted, account.refused = True, None
 
-    async def _login(self, slot: _Slot, profile: Profile, turn: Turn) -> Session:
+    async def _login(self, slot: Slot, profile: Profile, turn: Turn) -> Session:
         device = slot.hops[-1]
         async with AsyncExitStack() as held:
             await waited(slot.login.acquire, device, turn)
@@ -362,7 +328,7 @@ class Pool:
         self._numbers += 1
         return Session(self._numbers, device, connection)
 
-    async def _connected(self, slot: _Slot, profile: Profile, turn: Turn) -> Connection:
+    async def _connected(self, slot: Slot, profile: Profile, turn: Turn) -> Connection:
         while slot.idle and slot.logins >= slot.hops[-1].max_sessions:
             slot.idle.pop(0).close()  # a fresh session takes an idle one's place
         began = time.monotonic()
@@ -477,28 +443,3 @@ class Pool:
             session.close()
         self._open_connection.close()
         self._slots.clear()
-
-
-def _holders(slot: _Slot) -> str:
-    return ", ".join(held.holder for held in slot.held)
-
-
-def _all_held(slot: _Slot) -> ConnectError:
-    device = slot.hops[-1]
-    return ConnectError(
-        f"no session is free: {_holders(slot)} has all that `max_sessions` ({device.max_sessions}) allows",
-        device=device.name,
-        hint="Run it in that session (run(session=...)), close it (session(action='close'), shell(action='close')), or "
-        "raise `max_sessions` of this device in the inventory if it has more lines.",
-    )
-
-
-def _too_many_held(slot: _Slot, holder: str) -> InputError:
-    device = slot.hops[-1]
-    return InputError(
-        f"{holder} is not opened: {_holders(slot)} already have what may be kept of `max_sessions` "
-        f"({device.max_sessions}) on this device",
-        device=device.name,
-        hint="Use or close one of them: session(action='list') shows them. One session stays free for other commands; "
-        "raise `max_sessions` in the inventory if the device has more lines.",
-    )
