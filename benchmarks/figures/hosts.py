@@ -99,8 +99,16 @@ def _files(bench: Bench, lab: RealLab, folder: Path, client: ours.Served) -> Ite
         return
     ask = {"device": "linux1", "path": str(there)}
     with _openssh(lab, folder) as batch:
-        up = {
-            "ours": client.contender("put_file", {**ask, "action": "upload", "local_path": str(source)}),
+        put = client.contender("put_file", {**ask, "action": "upload", "local_path": str(source)})
+
+        def upload() -> float:
+            """Of another content each time: the same one is recognised and not sent."""
+            with source.open("r+b") as file:
+                file.write(os.urandom(64))
+            return put()
+
+        up: dict[str, Contender] = {
+            "ours": upload,
             "sftp": timed(lambda: batch(f"put {source} {there}")),
         }
         down = {

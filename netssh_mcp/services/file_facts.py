@@ -71,6 +71,8 @@ def changed(path: str, written: Written) -> dict[str, Any]:
     facts = described(path, written.facts)
     if written.sha256:
         facts["sha256"] = written.sha256
+    if written.verified:
+        facts["verified"] = written.verified
     answer = {"changed": written.changed, "created": written.created, "file": facts}
     if written.made:
         answer["made"] = [name_shown(each) for each in written.made]

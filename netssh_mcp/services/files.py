@@ -335,14 +335,21 @@ class Files:
         except FileRefused as error:
             if not ((ask.sudo or always) and transfers.needs_sudo(error)):
                 raise
-        password = ask.place.device.sudo
-        far = transfers.by_sudo(grant, shared, ask.turn, limiter, password=password, patience=patience)
-        result = await work(far)
+        far = self._by_sudo(ask, grant, shared, ask.turn, patience)
+        try:
+            result = await work(far)
+        except (SessionLost, TransferBroken) as error:
+            await self._tidied(ask, grant, far.left, error, sudo=True)
+            raise
         if isinstance(result, dict):
             result["sudo"] = True
         return result
 
-    async def _tidied(self, ask: _Ask, grant: Grant, left: str, error: NetsshError) -> None:
+    def _by_sudo(self, ask: _Ask, grant: Grant, shared: Shared, turn: Turn, patience: float) -> Far:
+        password, limiter = ask.place.device.sudo, self._desk.pool.threads
+        return transfers.by_sudo(grant, shared, turn, limiter, password=password, patience=patience)
+
+    async def _tidied(self, ask: _Ask, grant: Grant, left: str, error: NetsshError, *, sudo: bool = False) -> None:
         """The link broke before a temporary file could be removed: once more over a new one."""
         if not left:
             return
@@ -350,12 +357,16 @@ class Files:
         try:
             shared = await self._desk.pool.share(ask.place.hops, turn)
             try:
-                await transfers.removed(grant, shared, left, turn, self._desk.pool.threads, patience=_TIDY)
+                if sudo:
+                    far = self._by_sudo(ask, grant, shared, turn, _TIDY)
+                else:
+                    far = await transfers.by_sftp(grant, shared, turn, self._desk.pool.threads, patience=_TIDY)
+                await transfers.removed(grant, far, left)
             finally:
                 shared.close()
             error.effect = "none"
-        except FileRefused:  # it is not there
-            error.effect = "none"
+        except FileRefused:  # it is not there; under sudo it may have taken its place
+            error.effect = "possible" if sudo else "none"
         except NetsshError:
             error.message += f"; a part of it may be left there as {left}"
 

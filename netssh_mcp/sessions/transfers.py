@@ -200,11 +200,8 @@ def needs_sudo(error: NetsshError) -> bool:
     return isinstance(error, (NoPermission, NoSftp))
 
 
-async def removed(
-    grant: Grant, shared: Shared, path: str, turn: Turn, limiter: anyio.CapacityLimiter, *, patience: float
-) -> None:
-    """Remove a temporary file that a transfer on another connection has left. Raises as any request does."""
-    far = await by_sftp(grant, shared, turn, limiter, patience=patience)
+async def removed(grant: Grant, far: Far, path: str) -> None:
+    """Remove a temporary file that a transfer on another connection has left, and end `far`. Raises as requests do."""
     try:
         await far.delete(grant, path, await far.facts(grant, path))
     finally:

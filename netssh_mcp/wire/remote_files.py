@@ -106,6 +106,7 @@ class Hashing:
     """A source that is read once, and the SHA-256 of what came of it."""
 
     def __init__(self, source: Source) -> None:
+        self.size = 0  # so many bytes were read
         self._source = source
         self._hashed = hashlib.sha256()
 
@@ -113,6 +114,7 @@ class Hashing:
         """The next bytes."""
         data = self._source.read(size)
         self._hashed.update(data)
+        self.size += len(data)
         return data
 
     def digest(self) -> str:
@@ -132,7 +134,10 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What is there now. `sha256` is the host's own, "" where it does not tell one; `note` says what was not kept."""
+    """What is there now. `sha256` is the host's own, "" where it does not tell one; `note` says what was not kept.
+
+    `verified` is what was compared with what was sent: "" where something was added to what is not ours.
+    """
 
     facts: Facts
     sha256: str
@@ -140,6 +145,7 @@ class Written:
     created: bool
     made: tuple[str, ...] = ()  # folders
     note: str = ""
+    verified: Literal["sha256", "size", ""] = ""
 
 
 class RemoteFiles(Protocol):

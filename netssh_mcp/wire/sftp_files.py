@@ -8,6 +8,7 @@ import secrets
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from netssh_mcp.errors import FileRefused, NetsshError, TransferBroken
@@ -172,9 +173,10 @@ class SftpFiles:
         if old is not None and not how.overwrite:
             raise exists(path, self._device)
         if old is not None and old.size == source.size and (told := self._is_same(path, source)):
-            return self._same(path, how, old, told)
+            return replace(self._same(path, how, old, told), verified="sha256")
         told, note = self._replaced(path, source, how, old, meter)
-        return self._written(path, changed=True, created=old is None, made=made, note=note, told=told)
+        written = self._written(path, changed=True, created=old is None, made=made, note=note, told=told)
+        return replace(written, verified="sha256" if told else "size")
 
     def _written(
         self, path: str, *, changed: bool, created: bool, made: tuple[str, ...] = (), note: str = "", told: str = ""

@@ -1,28 +1,34 @@
 """A host's files by scripts of ours under sudo, for what its login user may not, or where there is no SFTP.
 
-The scripts want a POSIX shell, GNU find and GNU coreutils. Each looks again at what it acts on: its path has no link
-in it at that moment. Contents go over stdin and stdout only.
+The scripts want a POSIX shell, GNU find and GNU coreutils. Each looks again, before anything else, whether its path
+(of what is deleted or looked at: the folder that it is in) has no link in it. Who may move folders there at that very
+moment can still lead it elsewhere: a shell cannot hold a folder open. Contents go over stdin and stdout only.
 """
 
 from __future__ import annotations
 
 import hashlib
+import secrets
 import stat
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
-from netssh_mcp.errors import FileRefused, NetsshError
+from netssh_mcp.errors import FileRefused, NetsshError, TransferBroken
 from netssh_mcp.knowledge.secrets import Secret
 from netssh_mcp.wire.following import SHA256, Afterwards, Follower, spelled
 from netssh_mcp.wire.piped import Piped, Ran, Sink
 from netssh_mcp.wire.remote_files import (
     MOST_NAMES,
+    SYNCED,
     Facts,
+    Hashing,
     NoPermission,
     Source,
     Write,
     Written,
     exists,
+    inside,
     not_there,
     only_regular,
     parent,
@@ -30,7 +36,7 @@ from netssh_mcp.wire.remote_files import (
     user_name,
 )
 from netssh_mcp.wire.sftp import Meter
-from netssh_mcp.wire.sftp_files import no_room, not_empty
+from netssh_mcp.wire.sftp_files import HASHED_AFTER, no_room, not_empty
 from netssh_mcp.wire.sftp_messages import Buffer
 from netssh_mcp.wire.shared import Shared
 from netssh_mcp.wire.turn import Turn
@@ -41,48 +47,51 @@ _MISSING, _EXISTS, _CUT, _MOVED, _NO_FOLDER, _FULL = range(91, 97)
 # Of each file, all behind NULs: name, size, type, mode, owner and group as numbers and as names, time, target.
 _FIND: Final = '-printf "%f\\\\0%s\\\\0%y\\\\0%m\\\\0%U\\\\0%G\\\\0%u\\\\0%g\\\\0%T@\\\\0%l\\\\0"'
 _FIELDS: Final = 10
-_STAT: Final = f'[ -e "$1" ] || [ -L "$1" ] || exit {_MISSING}; LC_ALL=C find "$1" -maxdepth 0 {_FIND}'
+# Nothing on the way to the path has become a link; of `_SAME`, itself neither. -m: what is to be made is not there yet.
+_SAME: Final = f'[ "$(readlink -m -- "$1")" = "$1" ] || exit {_MOVED}; '
+_SAME_FOLDER: Final = f'd=$(dirname -- "$1"); [ "$(readlink -m -- "$d")" = "$d" ] || exit {_MOVED}; '
+_STAT: Final = _SAME_FOLDER + f'[ -e "$1" ] || [ -L "$1" ] || exit {_MISSING}; LC_ALL=C find "$1" -maxdepth 0 {_FIND}'
 _LIST: Final = (
-    f'[ -d "$1" ] || exit {_MISSING}; LC_ALL=C find "$1/" -mindepth 1 -maxdepth 1 $2 {_FIND} '
+    _SAME + f'[ -d "$1" ] || exit {_MISSING}; LC_ALL=C find "$1/" -mindepth 1 -maxdepth 1 $2 {_FIND} '
     f"| head -z -n {MOST_NAMES * _FIELDS}"
 )
 _REAL: Final = f'readlink -f -- "$1" || exit {_MISSING}'
-_SAME: Final = f'[ "$(readlink -f -- "$1")" = "$1" ] || exit {_MOVED}; '
 _READ: Final = (
     _SAME + f'[ -f "$1" ] || exit {_MISSING}; [ "$2" = 0 ] && {{ head -c "$3" -- "$1"; exit; }}; '
     'tail -c +"$(($2 + 1))" -- "$1" | head -c "$3"'
 )
-# $1 path, $2 make parents, $3 size, $4 mode or "", $5 overwrite
+# $1 path, $2 make parents, $3 size, $4 mode or "", $5 overwrite, $6 the name of the file beside it
 _REPLACE: Final = (
-    'd=$(dirname -- "$1"); [ "$2" = 1 ] && { mkdir -p -- "$d" || exit 1; }; '
+    _SAME + 'd=$(dirname -- "$1"); [ "$2" = 1 ] && { mkdir -p -- "$d" || exit 1; }; '
     f'[ -d "$d" ] || exit {_NO_FOLDER}; ' + _SAME + 'trap "exit 1" HUP INT TERM PIPE; umask 077; '
-    't=$(mktemp -- "$d/.netssh-XXXXXXXXXXXX") || exit 1; trap "rm -f -- \\"\\$t\\"" EXIT; '
+    't=$6; set -C; : > "$t" || exit 1; set +C; trap "rm -f -- \\"\\$t\\"" EXIT; '
     'if [ -e "$1" ]; then chown --reference="$1" -- "$t" && chmod --reference="$1" -- "$t" || exit 1; '
     'cp --attributes-only --preserve=mode,ownership,xattr -- "$1" "$t" 2>/dev/null || echo unkept >&2; '
     'else chmod 0644 -- "$t"; fi; '
     f'cat > "$t" || {{ [ "$(df -kP -- "$d" | tail -n 1 | tr -s " " | cut -d " " -f 4)" -lt 1024 ] && exit {_FULL}; '
     "exit 1; }; "
     f'[ "$(stat -c %s -- "$t")" = "$3" ] || exit {_CUT}; if [ -n "$4" ]; then chmod -- "$4" "$t" || exit 1; fi; '
-    'sync -- "$t" 2>/dev/null || sync; '
+    f'[ "$3" -gt {SYNCED} ] || sync -- "$t" 2>/dev/null || sync; '
     'if [ "$5" = 1 ]; then mv -fT -- "$t" "$1"; else ln -T -- "$t" "$1" || '
     f'{{ [ -e "$1" ] && exit {_EXISTS}; exit 1; }}; fi'
 )
 # $1 path, $2 make parents, $3 size, $4 mode or "". The input is whole before the file is touched.
 _APPEND: Final = (
-    'd=$(dirname -- "$1"); [ "$2" = 1 ] && { mkdir -p -- "$d" || exit 1; }; '
+    _SAME + 'd=$(dirname -- "$1"); [ "$2" = 1 ] && { mkdir -p -- "$d" || exit 1; }; '
     f'[ -d "$d" ] || exit {_NO_FOLDER}; ' + _SAME + 'trap "exit 1" HUP INT TERM PIPE; u=$(umask); umask 077; '
     't=$(mktemp) || exit 1; trap "rm -f -- \\"\\$t\\"" EXIT; cat > "$t" || exit 1; '
     f'[ "$(stat -c %s -- "$t")" = "$3" ] || exit {_CUT}; umask "$u"; '
     '[ -e "$1" ] || { : > "$1" && chmod 0644 -- "$1"; } || exit 1; cat -- "$t" >> "$1" || exit 1; '
-    'if [ -n "$4" ]; then chmod -- "$4" "$1" || exit 1; fi; sync -- "$1" 2>/dev/null || sync'
+    'if [ -n "$4" ]; then chmod -- "$4" "$1" || exit 1; fi; '
+    f'[ "$3" -gt {SYNCED} ] || sync -- "$1" 2>/dev/null || sync'
 )
 _MKDIR: Final = (
-    f'd=$(dirname -- "$1"); [ "$2" = 1 ] || [ -d "$d" ] || exit {_NO_FOLDER}; '
+    _SAME + f'd=$(dirname -- "$1"); [ "$2" = 1 ] || [ -d "$d" ] || exit {_NO_FOLDER}; '
     'if [ "$2" = 1 ]; then mkdir -p -- "$1"; elif [ ! -d "$1" ]; then mkdir -- "$1"; fi || exit 1; '
     'if [ -n "$3" ]; then chmod -- "$3" "$1"; fi'
 )
 _DELETE: Final = (
-    'if [ -d "$1" ] && [ ! -L "$1" ]; then [ -z "$(ls -A -- "$1")" ] || '
+    _SAME_FOLDER + 'if [ -d "$1" ] && [ ! -L "$1" ]; then [ -z "$(ls -A -- "$1")" ] || '
     f'exit {_EXISTS}; rmdir -- "$1"; elif [ -e "$1" ] || [ -L "$1" ]; then rm -f -- "$1"; else exit {_MISSING}; fi'
 )
 _KEPT_NOT: Final = "owner, group and mode were kept; ACLs and extended attributes, if it had any, were not"
@@ -149,7 +158,7 @@ class SudoFiles:
         return Afterwards(lambda end: self._sha256(path, end))
 
     def _sha256(self, path: str, size: int) -> str:
-        if digest := spelled(self._asked(SHA256, path, str(size))):
+        if digest := spelled(self._asked(_SAME + SHA256, path, str(size))):
             return digest
         hashed = hashlib.sha256()
         self.read(path, 0, size, hashed.update, Meter())
@@ -161,10 +170,10 @@ class SudoFiles:
         if old is not None:
             only_regular(old, path, self._device)
         mode = "" if how.mode is None else f"{how.mode:04o}"
-        changed, note = True, ""
+        changed, note, sent = True, "", Hashing(source)
         if how.append:
             changed = source.size > 0 or old is None or how.mode not in (None, old.permissions)
-            self._fill(_APPEND, (path, _flag(how.make_dirs), str(source.size), mode), source, meter)
+            self._fill(_APPEND, (path, _flag(how.make_dirs), str(source.size), mode), sent, meter)
         elif old is not None and not how.overwrite:
             raise exists(path, self._device)
         elif old is not None and old.size == source.size and self._sha256(path, old.size) == source.digest():
@@ -172,17 +181,30 @@ class SudoFiles:
             if changed:
                 self._asked(_SAME + 'chmod -- "$2" "$1"', path, mode)
         else:
-            words = (path, _flag(how.make_dirs), str(source.size), mode, _flag(how.overwrite))
-            note = _KEPT_NOT if "unkept" in self._fill(_REPLACE, words, source, meter).stderr.split("\n") else ""
+            aside = inside(parent(path), f".netssh-{secrets.token_hex(8)}")
+            words = (path, _flag(how.make_dirs), str(source.size), mode, _flag(how.overwrite), aside)
+            note = _KEPT_NOT if "unkept" in self._fill(_REPLACE, words, sent, meter).stderr.split("\n") else ""
         try:
             now = self.facts(path)
-            return Written(now, self._sha256(path, now.size), changed=changed, created=old is None, note=note)
+            told = self._sha256(path, now.size) if not how.append or now.size <= HASHED_AFTER else ""
+            written = Written(now, told, changed=changed, created=old is None, note=note)
         except NetsshError as error:
             error.effect = "done" if changed else "none"
             error.message += f"; {path} is written, but could not be looked at again"
             raise
 
-    def _fill(self, script: str, words: Sequence[str], source: Source, meter: Meter) -> Ran:
+        if how.append:
+            return written
+        if told != (sent.digest() if sent.size else source.digest()):
+            raise TransferBroken(
+                f"{path} was written and has another checksum now than what was sent",
+                device=self._device,
+                effect="done",
+                hint="Somebody else may have written it since: stat and read it.",
+            )
+        return replace(written, verified="sha256")
+
+    def _fill(self, script: str, words: Sequence[str], source: Hashing, meter: Meter) -> Ran:
         path = words[0]
 
         def counted(size: int) -> bytes:
@@ -198,6 +220,7 @@ class SudoFiles:
                 error.message += f"; {path} is as it was" if script is _REPLACE else ""
             else:  # cancelled, or the link is gone: the script removes its temporary file when its input is cut
                 error.effect = "possible"
+                self.left = words[5] if script is _REPLACE else ""
                 error.message += f"; {path} is as it was, unless all of it had been sent"
             raise
         return ran

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import socket
 import stat
+import struct
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -23,7 +24,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from netssh_mcp.errors import CommandDenied, FileRefused, InputError, NetsshError, TransferBroken
+from netssh_mcp.errors import AuthenticationFailed, CommandDenied, FileRefused, InputError, TransferBroken
 from netssh_mcp.knowledge.settings import Settings
 from netssh_mcp.services.app import App, open_app
 from netssh_mcp.services.files import Files
@@ -419,7 +420,7 @@ async def test_a_file_goes_there_and_comes_back_the_same(app: App, tmp_path: Pat
     down = tmp_path / "here" / "new" / "folder" / "down"
     came = await app.files.get("linux1", str(there / "x"), action="download", local_path=str(down))
     assert down.read_bytes() == data
-    assert (came["file"]["sha256"], came["file"]["checked"]) == (digest(data), "sha256")
+    assert (came["file"]["sha256"], came["file"]["verified"]) == (digest(data), "sha256")
     assert stat.S_IMODE(down.stat().st_mode) == 0o600
     with pytest.raises(InputError, match="exists on this side"):
         await app.files.get("linux1", str(there / "x"), action="download", local_path=str(down))
@@ -538,7 +539,34 @@ async def test_what_the_login_user_may_not_is_refused_with_the_way(files: Files,
     assert "sudo=true" in caught.value.hint
 
 
-async def test_under_sudo_owner_group_mode_and_acl_of_the_file_stay(app: App, roots_own: Path) -> None:
+# Version 2 of acl(5)'s kernel form: user::rw-, user:65534:r--, group::r--, mask::r--, other::---
+ACL = struct.pack(
+    "<I" + "HHI" * 5,
+    2,
+    *(1, 6, 2**32 - 1),
+    *(2, 4, 65534),
+    *(4, 4, 2**32 - 1),
+    *(16, 4, 2**32 - 1),
+    *(32, 0, 2**32 - 1),
+)
+
+
+@pytest.mark.parametrize("sudo", [False, True])
+async def test_the_acl_of_a_replaced_file_stays(sudo: bool, app: App, there: Path, real_lab: RealLab) -> None:
+    path = there / "conf"
+    path.write_text("old")
+    owned(real_lab, path)
+    os.setxattr(path, "system.posix_acl_access", ACL)
+    folder = there / "locked" if sudo else there
+    if sudo:
+        folder.mkdir(mode=0o700)
+        path = path.rename(folder / "conf")
+    answer = await app.files.put("linux1", str(path), content="new", sudo=sudo)
+    assert (path.read_text(), answer.get("sudo", False), answer.get("note")) == ("new", sudo, None)
+    assert os.getxattr(path, "system.posix_acl_access") == ACL
+
+
+async def test_under_sudo_owner_group_mode_and_attributes_of_the_file_stay(app: App, roots_own: Path) -> None:
     path = roots_own / "conf"
     path.write_text("old")
     os.chown(path, 33, 34)
@@ -577,7 +605,7 @@ async def test_under_sudo_all_actions_work_where_the_login_user_sees_nothing(
     await put("linux1", str(roots_own / "big"), action="upload", local_path=up, sudo=True)
     assert (roots_own / "big").read_bytes() == data
     came = await get("linux1", str(roots_own / "big"), action="download", local_path=down, sudo=True)
-    assert (Path(down).read_bytes(), came["file"]["checked"]) == (data, "sha256")
+    assert (Path(down).read_bytes(), came["file"]["verified"]) == (data, "sha256")
     await put("linux1", str(roots_own / "d"), action="mkdir", mode="0700", sudo=True)
     await put("linux1", str(roots_own / "d"), action="delete", sudo=True)
     with pytest.raises(FileRefused, match="not empty"):
@@ -648,7 +676,7 @@ async def test_a_cancel_under_sudo_leaves_the_old_file_and_nothing_beside_it(
 
 async def test_without_a_sudo_secret_the_error_says_so_and_nothing_hangs(real_lab: RealLab, tmp_path: Path) -> None:
     async with house(real_lab, tmp_path, host={"sudo": None}) as app:
-        with anyio.fail_after(20), pytest.raises(NetsshError, match="sudo asks for a password"):
+        with anyio.fail_after(20), pytest.raises(AuthenticationFailed, match="asks for a password"):
             await app.files.get("linux1", "/etc/sudoers", sudo=True)
 
 
@@ -797,7 +825,7 @@ async def test_where_only_sftp_is_allowed_checksums_are_read_back_and_what_is_no
                 (there / "big").write_bytes(b"x" * (3 << 20))
                 down = tmp_path / "house/here/down"
                 came = await app.files.get("linux1", str(there / "big"), action="download", local_path=str(down))
-                assert came["file"]["checked"] == "size"
+                assert came["file"]["verified"] == "size"
 
 
 @pytest.fixture

@@ -1,0 +1,177 @@
+"""Checksums that are made while contents pass, and what sudo and lost links make of transfers: on a real sshd."""
+# ruff: noqa: F811
+# The files that the tests look at are on this machine; fixtures of test_files_real.py have the names of arguments.
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import anyio
+import pytest
+
+from netssh_mcp.errors import AuthenticationFailed, TransferBroken
+from netssh_mcp.services.app import App
+from netssh_mcp.services.file_text import MOST
+from netssh_mcp.wire import following
+from tests.lab.reallab import RealLab
+from tests.lab.test_files_real import (  # noqa: F401 - fixtures
+    anyio_backend,
+    app,
+    digest,
+    house,
+    owned,
+    roots_own,
+    strays,
+    the_session,
+    there,
+    under_way,
+)
+
+pytestmark = [pytest.mark.real, pytest.mark.anyio]
+SIZES = [0, 1, (1 << 20) - 1, 4 << 20, (12 << 20) + 7]
+
+
+@pytest.mark.parametrize("pace", ["with it", "behind it"])
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_hosts_checksum_is_the_files_whether_made_with_it_or_behind_it(  # noqa: PLR0917 - fixtures
+    size: int, pace: str, app: App, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_FAST", 1e15 if pace == "with it" else 0.0)
+    monkeypatch.setattr(following, "_STEP", 1)
+    data = os.urandom(size)
+    up, down, far = tmp_path / "here/up", tmp_path / "here/down", str(there / "x")
+    up.write_bytes(data)
+    sent = (await app.files.put("linux1", far, action="upload", local_path=str(up)))["file"]
+    came = (await app.files.get("linux1", far, action="download", local_path=str(down)))["file"]
+    assert down.read_bytes() == data
+    for told in (sent, came):
+        assert (told["size"], told["sha256"], told["verified"]) == (size, digest(data), "sha256")
+
+
+async def test_the_same_file_again_is_not_sent_and_one_that_differs_in_the_middle_is(
+    app: App, there: Path, tmp_path: Path
+) -> None:
+    data = bytearray(os.urandom(1 << 20))
+    up, far = tmp_path / "here/up", there / "x"
+    up.write_bytes(data)
+    for changed in (True, False):
+        answer = await app.files.put("linux1", str(far), action="upload", local_path=str(up))
+        assert (answer["changed"], answer["file"]["verified"]) == (changed, "sha256")
+    data[len(data) // 2] ^= 1
+    up.write_bytes(data)
+    assert (await app.files.put("linux1", str(far), action="upload", local_path=str(up)))["changed"]
+    assert far.read_bytes() == data
+
+
+async def test_a_download_of_a_file_that_changes_meanwhile_says_so_and_leaves_nothing(
+    app: App, there: Path, tmp_path: Path, real_lab: RealLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host hashes all of it before anything else, and the file is another one when it is read."""
+    far = there / "x"
+    far.write_bytes(b"a" * (2 << 20))
+    owned(real_lab, far)
+    begun = following.Following.__init__
+
+    def hashed_first(self: following.Following, *args: object, **more: object) -> None:
+        begun(self, *args, **more)  # type: ignore[arg-type]
+        self.end(2 << 20)
+        monkeypatch.setattr(self, "end", lambda _size: None)
+        out = bytearray()
+        self._piped.finish(sink=out.extend)
+        monkeypatch.setattr(self, "digest", lambda: following.spelled(out))
+        far.write_bytes(b"b" * (2 << 20))
+
+    monkeypatch.setattr(following.Following, "__init__", hashed_first)
+    with pytest.raises(TransferBroken, match="changed meanwhile"):
+        await app.files.get("linux1", str(far), action="download", local_path=str(tmp_path / "here/x"))
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+async def test_two_megabytes_of_text_are_read_at_once_and_the_next_line_goes_on(app: App, there: Path) -> None:
+    line = "0123456789abcdef" * 4 + "\n"
+    far = there / "log"
+    far.write_text(line * (MOST // len(line) + 1000))
+    first = await app.files.get("linux1", str(far))
+    assert MOST - len(line) < first["next_offset"] <= MOST
+    assert first["truncated"]
+    assert first["output_id"]
+    second = await app.files.get("linux1", str(far), offset=first["next_offset"])
+    assert first["next_offset"] + second["file"]["size"] >= far.stat().st_size
+    assert second["next_offset"] is None
+
+
+# -- sudo ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+async def test_a_link_lost_under_sudo_leaves_the_old_file_and_nothing_else(
+    how: str, real_lab: RealLab, tmp_path: Path, roots_own: Path
+) -> None:
+    (roots_own / "x").write_text("old")
+    async with house(real_lab, tmp_path) as app:
+        big = tmp_path / "here/big"
+        with big.open("wb") as file:
+            file.truncate(800 << 20)
+
+        async def upload() -> None:
+            with pytest.raises(TransferBroken, match="bytes had gone"):
+                await app.files.put("linux1", str(roots_own / "x"), action="upload", local_path=str(big), sudo=True)
+
+        with anyio.fail_after(40):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(upload)
+                await under_way(lambda: any(path.stat().st_size > 1 << 20 for path in roots_own.glob(".netssh-*")))
+                getattr(the_session(real_lab, app), how)()
+        assert strays(roots_own) == []  # the lab kills what runs on the host: it is removed over a new connection
+        assert (roots_own / "x").read_text() == "old"
+
+
+async def test_a_password_that_sudo_refused_is_not_tried_again_by_any_tool_until_it_is_another_one(
+    real_lab: RealLab, tmp_path: Path, roots_own: Path
+) -> None:
+    secret = tmp_path / "sudo"
+    secret.write_text("wr0ng")
+    secret.chmod(0o600)
+    async with house(real_lab, tmp_path, host={"sudo": f"file:{secret}"}) as app:
+
+        async def asked(session: str = "") -> dict[str, object]:
+            told = await app.runs.run("linux1", ["id -u"], sudo=True, session=session)
+            error: dict[str, object] = told["rows"][0].get("error") or told["rows"][0]
+            return error
+
+        with anyio.fail_after(60):
+            first = await asked()
+            assert "did not take the password" in str(first)
+            for session in ("", "kept"):
+                again = await asked(session)
+                assert "not tried again" in str(again), again
+                assert (again["kind"], again["effect"]) == ("auth", "none")
+            for tool in (app.files.get, app.files.put):
+                with pytest.raises(AuthenticationFailed, match="not tried again") as caught:
+                    await tool("linux1", str(roots_own / "x"), sudo=True)
+                assert caught.value.effect == "none"
+            secret.write_text(real_lab.ops.password)
+            assert (await asked())["output"] == "0\n"
+            assert (await asked("kept"))["output"] == "0\n"
+            await app.files.put("linux1", str(roots_own / "x"), content="new", sudo=True)
+    assert (roots_own / "x").read_text() == "new"
+
+
+@pytest.mark.parametrize("first", ["kept", "files"])
+async def test_a_refusal_is_remembered_whoever_met_it_first(
+    first: str, real_lab: RealLab, tmp_path: Path, roots_own: Path
+) -> None:
+    secret = tmp_path / "sudo"
+    secret.write_text("wr0ng")
+    secret.chmod(0o600)
+    async with house(real_lab, tmp_path, host={"sudo": f"file:{secret}"}) as app:
+        with anyio.fail_after(40):
+            if first == "kept":
+                told = await app.runs.run("linux1", ["id -u"], sudo=True, session="kept")
+                assert "did not take the password" in str(told["rows"][0])
+            else:
+                with pytest.raises(AuthenticationFailed, match="did not take the password"):
+                    await app.files.get("linux1", str(roots_own / "x"), sudo=True)
+            told = await app.runs.run("linux1", ["id -u"], sudo=True)
+            assert "not tried again" in str(told["rows"][0])
