@@ -55,13 +55,13 @@ class _QuickAck(socket.socket):
         return data
 
 
-def dial(device: Device, deadline: float, link: Owner, allowed: Allowed, *, forwards: bool) -> socket.socket:
-    """A connected socket that `link` closes; `forwards` says that the other end is a jump host.
+def dial(device: Device, deadline: float, link: Owner, allowed: Allowed, *, small: bool) -> socket.socket:
+    """A connected socket that `link` closes; `small` says that many small answers come from there.
 
     Raises OSError, AddressDenied.
     """
     if device.proxy_command is None:
-        return _connected(device, deadline, link, allowed, _QuickAck if forwards else socket.socket)
+        return _connected(device, deadline, link, allowed, _QuickAck if small else socket.socket)
     if not allowed(device, device.hostname):
         raise denied(device, device.hostname)
     process = ProxyProcess(device.proxy_command)

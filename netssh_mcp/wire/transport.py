@@ -242,7 +242,8 @@ def _through(
     device: Device, deadline: float, link: Link, allowed: Allowed, *, forwards: bool
 ) -> socket.socket | paramiko.Channel:
     if link.via is None:
-        return dial(device, deadline, link, allowed, forwards=forwards)
+        small = forwards or device.transport == "telnet"  # such servers send with Nagle's algorithm: GNU telnetd does
+        return dial(device, deadline, link, allowed, small=small)
     if not allowed(device, device.hostname):
         raise denied(device, device.hostname)
     return link.via.tunnel(device, link, deadline)

@@ -15,12 +15,12 @@ from netssh_mcp.knowledge.secrets import Secret
 from netssh_mcp.lab.device import DeviceSpec
 from netssh_mcp.lab.faults import Break, Faults, Flood, Hang, Script, Text
 from netssh_mcp.lab.server import start_network
-from netssh_mcp.services.app import App
+from netssh_mcp.services.app import App, open_app
 from netssh_mcp.wire.turn import Turn
 from tests.devices.direct import Bench, closing, no_threads_left, on, pool_of, until
 from tests.devices.gates import PASSWORD as GATE
 from tests.devices.gates import Gate
-from tests.devices.house import audit_records, opened
+from tests.devices.house import audit_records, opened, settings, write_inventory
 
 TELNET = {"transport": "telnet"}
 PASSWORD = "S3cr3t-ÿ-clear"
@@ -172,6 +172,9 @@ def test_nothing_that_needs_ssh_is_tried(tmp_path: Path) -> None:
     async def work(bench: Bench) -> None:
         with pytest.raises(InputError, match="reached by telnet"):
             await bench.pool.share(bench.hops(), Turn())
+        with pytest.raises(InputError, match="no files"):
+            async with bench.pool.visit(bench.hops(), Turn()):  # what the contents of files go over
+                raise AssertionError
         assert bench.device().connections == 0
 
     on([device()], tmp_path, work, r1=TELNET)
@@ -227,3 +230,28 @@ def test_every_row_has_the_warning_and_no_secret_is_anywhere(tmp_path: Path) -> 
 
     house(tmp_path, work, device(), DeviceSpec("r2", "cisco_ios"), r1=TELNET)
     assert PASSWORD not in repr(audit_records(tmp_path))
+
+
+def test_a_terminal_is_typed_into_and_closed_and_a_forward_is_refused(tmp_path: Path) -> None:
+    specs = [device(outputs={"show clock": "10:15:42\n"})]
+
+    async def main() -> None:
+        with start_network(specs) as network, anyio.fail_after(60):
+            policy = tmp_path / "policy.yaml"
+            policy.write_text("version: 1\nrules:\n  - classes: [read, diagnose, secret-read, change, config, shell]\n")
+            policy.chmod(0o600)
+            inventory = write_inventory(network.ports, specs, tmp_path, r1=TELNET)
+            async with open_app(settings(tmp_path, inventory, policy=str(policy))) as app:
+                shell = await app.shells.act("open", device="r1")
+                assert shell["text"] == "r1#"
+                told = {"shell_id": shell["shell_id"], "pattern": "^r1#$", "wait": 20.0}
+                assert "10:15:42" in (await app.shells.act("send", text="show clock", **told))["text"]
+                assert (await app.shells.act("close", shell_id=shell["shell_id"]))["state"] == "closed"
+                await until(lambda: not network.device("r1").sessions_open)
+                with pytest.raises(InputError):
+                    await app.forwards.act("open", device="r1", host="192.0.2.9", port=80)
+                tested = await app.hosts.act("test", "r1")
+                assert (tested["login_by"], tested["host_key"]) == ("password by telnet", "")
+                assert "clear text" in app.inventory.current().devices["r1"].warnings[0]
+
+    anyio.run(main)

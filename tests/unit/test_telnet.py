@@ -268,12 +268,12 @@ MINE = """
 """
 
 
-def load(folder: Path, text: str, overlay: str = "", **more: bool) -> Inventory:
+def load(folder: Path, text: str, overlay: str = "", *, ad_hoc: bool = False) -> Inventory:
     paths = [folder / "inventory.yaml", folder / "added.yaml"]
     for path, content in zip(paths, (text, overlay), strict=True):
         path.write_text(dedent(content))
         path.chmod(0o600)
-    return InventorySource(paths[:1], PLATFORMS, overlay=paths[1] if overlay else None, **more).current()
+    return InventorySource(paths[:1], PLATFORMS, overlay=paths[1] if overlay else None, ad_hoc=ad_hoc).current()
 
 
 def test_it_is_off_unless_a_host_or_group_of_the_operator_says_so(tmp_path: Path) -> None:
