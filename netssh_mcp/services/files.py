@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 import anyio.to_thread
 
 from netssh_mcp.errors import FileRefused, InputError, NetsshError, SessionLost, TransferBroken
 from netssh_mcp.guard.policy import Grant
-from netssh_mcp.guard.protected_paths import protected
-from netssh_mcp.model import CommandClass
-from netssh_mcp.services.desk import Desk, Place, Recorded
+from netssh_mcp.services.desk import Desk, Recorded
 from netssh_mcp.services.device_files import DeviceFiles
+from netssh_mcp.services.file_ask import Ask
 from netssh_mcp.services.file_facts import COLUMNS, changed, checked_path, described, octal, row
 from netssh_mcp.services.file_progress import reporting
 from netssh_mcp.services.file_text import (
@@ -42,42 +41,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Tool = Literal["get_file", "put_file"]
 PAGE: Final = 1000  # entries of a folder in one answer
 _TIDY: Final = 5.0  # seconds of silence while a leftover is removed over a new connection
-_READS: Final = {"list": "read", "stat": "read", "read": "secret-read", "download": "secret-read"}
-
-
-@dataclass(slots=True)
-class _Ask:
-    """One call: what is asked of which place, and what it became."""
-
-    place: Place
-    tool: Tool
-    action: str
-    path: str
-    sudo: bool
-    progress: Progress | None
-    mode: int | None = None
-    turn: Turn = field(default_factory=Turn)
-    said: str = ""  # the path as it was asked for; `path` may have the host's word for the login folder in it
-
-    def __post_init__(self) -> None:
-        self.said = self.path
-
-    @property
-    def writing(self) -> bool:
-        return self.tool == "put_file"
-
-    def kind(self, path: str) -> CommandClass:
-        """How risky it is on this path."""
-        if self.action not in ("list", "stat") and protected(path, writing=self.writing):
-            return "shell"
-        if self.action in ("write", "upload") and (self.mode or 0) & 0o6000:
-            return "shell"  # set-user-ID: whoever runs it is the file's owner
-        if self.writing or self.sudo:
-            return "change"
-        return "read" if _READS[self.action] == "read" else "secret-read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +94,7 @@ class Files:
                 overwrite=overwrite,
                 progress=progress,
             )
-        ask = _Ask(place, "get_file", action, path, sudo, progress)
+        ask = Ask(place, "get_file", action, path, sudo, progress)
         if action == "read":
             usual = checked_encoding(encoding)
             if offset and not usual.startswith(("utf-8", "ascii", "latin", "iso8859", "cp")):
@@ -145,7 +110,7 @@ class Files:
             size, digest, told = await found.far.download(found.grant, found.path, target)
             verified = "sha256" if told else "size"
             facts = {"path": name_shown(found.path), "size": size, "sha256": digest, "verified": verified}
-            return {**_head(ask), "changed": False, "local_path": str(target.path), "file": facts}
+            return {**ask.head, "changed": False, "local_path": str(target.path), "file": facts}
 
         return await self._asked(ask, downloaded)
 
@@ -180,14 +145,14 @@ class Files:
                 progress=progress,
             )
         bits = octal(mode)
-        ask = _Ask(place, "put_file", action, path, sudo, progress, bits)
+        ask = Ask(place, "put_file", action, path, sudo, progress, bits)
         if action == "delete":
             return await self._asked(ask, lambda found: self._deleted(ask, found))
         if action == "mkdir":
 
             async def made(found: _Found) -> dict[str, Any]:
                 made_now = await found.far.mkdir(found.grant, found.path, bits, parents=make_dirs)
-                return {**_head(ask), **changed(found.path, made_now)}
+                return {**ask.head, **changed(found.path, made_now)}
 
             return await self._asked(ask, made, make_dirs=make_dirs)
         from netssh_mcp.wire.remote_files import Write  # noqa: PLC0415 - see `transfers`
@@ -197,7 +162,7 @@ class Files:
         async def from_source(source: Source) -> dict[str, Any]:
             async def wrote(found: _Found) -> dict[str, Any]:
                 wrote_now = await found.far.write(found.grant, found.path, source, how)
-                return {**_head(ask), **changed(found.path, wrote_now)}
+                return {**ask.head, **changed(found.path, wrote_now)}
 
             return await self._asked(ask, wrote, make_dirs=make_dirs)
 
@@ -211,7 +176,7 @@ class Files:
 
     # -- actions -------------------------------------------------------------------------------------------------------
 
-    async def _read(self, ask: _Ask, found: _Found, encoding: str, offset: int) -> dict[str, Any]:
+    async def _read(self, ask: Ask, found: _Found, encoding: str, offset: int) -> dict[str, Any]:
         context = min(offset, CONTEXT)
         data, size = await found.far.read(found.grant, found.path, offset - context, offset + MOST)
         more = len(data) - context >= MOST
@@ -229,7 +194,7 @@ class Files:
             limiter=self._desk.pool.threads,
         )
         facts = {"path": name_shown(found.path), "size": size, "encoding": encoding}
-        answer = {**_head(ask), "file": facts, "offset": offset, "binary": text.text is None}
+        answer = {**ask.head, "file": facts, "offset": offset, "binary": text.text is None}
         if text.text is None:
             answer["next"] = "It is no text: get_file(action='download') brings it to this side."
             return answer
@@ -245,7 +210,7 @@ class Files:
             answer["note"] = f"{text.undecodable} places are no {encoding} and shown as U+FFFD"
         return answer
 
-    async def _listed(self, ask: _Ask, found: _Found, offset: int, *, hidden: bool) -> dict[str, Any]:
+    async def _listed(self, ask: Ask, found: _Found, offset: int, *, hidden: bool) -> dict[str, Any]:
         facts = await found.far.facts(found.grant, found.path)
         if facts.type != "folder":
             raise FileRefused(
@@ -259,25 +224,25 @@ class Files:
         )
         rows = [row(each, each.target or targets.get(each.name, "")) for each in page]
         end = offset + len(page)
-        answer = {**_head(ask), "file": {"path": name_shown(found.path)}, "total": len(names), "offset": offset}
+        answer = {**ask.head, "file": {"path": name_shown(found.path)}, "total": len(names), "offset": offset}
         answer["next_offset"] = end if end < len(names) else None
         answer["entries"] = {"columns": list(COLUMNS), "rows": rows}
         if end < len(names):
             answer["next"] = f"{len(names) - end} more: offset={end} goes on."
         return answer
 
-    async def _stat(self, ask: _Ask, found: _Found) -> dict[str, Any]:
+    async def _stat(self, ask: Ask, found: _Found) -> dict[str, Any]:
         facts = await found.far.facts(found.grant, found.path)
-        return {**_head(ask), "file": described(found.path, facts)}
+        return {**ask.head, "file": described(found.path, facts)}
 
-    async def _deleted(self, ask: _Ask, found: _Found) -> dict[str, Any]:
+    async def _deleted(self, ask: Ask, found: _Found) -> dict[str, Any]:
         facts = await found.far.facts(found.grant, found.path)
         await found.far.delete(found.grant, found.path, facts)
-        return {**_head(ask), "changed": True, "file": described(found.path, facts)}
+        return {**ask.head, "changed": True, "file": described(found.path, facts)}
 
     # -- the way there -------------------------------------------------------------------------------------------------
 
-    async def _asked(self, ask: _Ask, act: Act, *, make_dirs: bool = False) -> dict[str, Any]:
+    async def _asked(self, ask: Ask, act: Act, *, make_dirs: bool = False) -> dict[str, Any]:
         """The action on its path, judged and on record; by SFTP, and under sudo where that is asked and needed."""
         checked_path(ask.path)
         try:
@@ -297,7 +262,7 @@ class Files:
             shown, _ = await self._desk.shown.error(error, ask.place.profile)
             raise shown from None
 
-    async def _absolute(self, ask: _Ask) -> str:
+    async def _absolute(self, ask: Ask) -> str:
         """Relative paths begin at the login folder, as in `sftp` and `scp`."""
         grant = self._desk.permit(ask.place, ("get_file", "stat", "."), "read")
         async with self._desk.recorded(grant), self._shared(ask) as shared:
@@ -306,7 +271,7 @@ class Files:
         return f"{folder}/{rest}"
 
     @asynccontextmanager
-    async def _shared(self, ask: _Ask) -> AsyncIterator[Shared]:
+    async def _shared(self, ask: Ask) -> AsyncIterator[Shared]:
         shared = await self._desk.pool.share(ask.place.hops, ask.turn)
         try:
             yield shared
@@ -315,7 +280,7 @@ class Files:
 
     async def _either_way(
         self,
-        ask: _Ask,
+        ask: Ask,
         grant: Grant,
         shared: Shared,
         work: Callable[[Far], Awaitable[T]],
@@ -345,11 +310,11 @@ class Files:
             result["sudo"] = True
         return result
 
-    def _by_sudo(self, ask: _Ask, grant: Grant, shared: Shared, turn: Turn, patience: float) -> Far:
+    def _by_sudo(self, ask: Ask, grant: Grant, shared: Shared, turn: Turn, patience: float) -> Far:
         password, limiter = ask.place.device.sudo, self._desk.pool.threads
         return transfers.by_sudo(grant, shared, turn, limiter, password=password, patience=patience)
 
-    async def _tidied(self, ask: _Ask, grant: Grant, left: str, error: NetsshError, *, sudo: bool = False) -> None:
+    async def _tidied(self, ask: Ask, grant: Grant, left: str, error: NetsshError, *, sudo: bool = False) -> None:
         """The link broke before a temporary file could be removed: once more over a new one."""
         if not left:
             return
@@ -371,7 +336,7 @@ class Files:
             error.message += f"; a part of it may be left there as {left}"
 
     async def _on(
-        self, ask: _Ask, far: Far, grant: Grant, act: Act, record: Recorded, *, make_dirs: bool
+        self, ask: Ask, far: Far, grant: Grant, act: Act, record: Recorded, *, make_dirs: bool
     ) -> dict[str, Any]:
         """Find out what the path really is, judge that too, and act."""
         follow = ask.action not in ("stat", "delete")
@@ -398,7 +363,7 @@ class Files:
             finally:
                 record.received = far.meter.done
 
-    async def _real(self, ask: _Ask, far: Far, grant: Grant, *, follow: bool, make_dirs: bool) -> str:
+    async def _real(self, ask: Ask, far: Far, grant: Grant, *, follow: bool, make_dirs: bool) -> str:
         """`follow` False: links on the way are resolved, the last part is the link itself."""
         rest = "" if follow else ask.path.rpartition("/")[2]
         path = ask.path if follow else ask.path.rpartition("/")[0] or "/"
@@ -412,10 +377,6 @@ class Files:
                 path, rest = path or "/", f"{name}/{rest}".rstrip("/")
                 continue
             return f"{real.rstrip('/')}/{rest}" if rest else real
-
-
-def _head(ask: _Ask) -> dict[str, Any]:
-    return {"device": ask.place.device.name, "action": ask.action}
 
 
 def _only_linux(**asked: object) -> None:

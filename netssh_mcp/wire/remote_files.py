@@ -216,6 +216,31 @@ def not_there(path: str, device: str) -> NotThere:
     )
 
 
+def not_empty(path: str, device: str) -> FileRefused:
+    """Folders are deleted one by one."""
+    return FileRefused(
+        f"{path} is not empty, and nothing is deleted recursively",
+        device=device,
+        hint="list it with hidden=true, and delete what is in it first.",
+    )
+
+
+def no_permission(path: str, device: str) -> NoPermission:
+    """What sudo might do."""
+    return NoPermission(
+        f"the login user has no permission for {path}",
+        device=device,
+        hint="sudo=true does it as root, where the policy allows that.",
+    )
+
+
+def no_room(path: str, room: int, device: str) -> FileRefused:
+    """The disk is full."""
+    return FileRefused(
+        f"no space is left for {path} ({room} bytes free)", device=device, hint="Free space there first: `df -h`."
+    )
+
+
 def parent(path: str) -> str:
     """The folder above an absolute path."""
     return path.rpartition("/")[0] or "/"

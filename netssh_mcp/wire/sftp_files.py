@@ -27,6 +27,9 @@ from netssh_mcp.wire.remote_files import (
     Written,
     exists,
     inside,
+    no_permission,
+    no_room,
+    not_empty,
     not_there,
     only_regular,
     parent,
@@ -396,31 +399,6 @@ class SftpFiles:
             if room is not None and room < m.ROOM:
                 raise no_room(path, room, self._device) from error
             raise
-
-
-def not_empty(path: str, device: str) -> FileRefused:
-    """Folders are deleted one by one."""
-    return FileRefused(
-        f"{path} is not empty, and nothing is deleted recursively",
-        device=device,
-        hint="list it with hidden=true, and delete what is in it first.",
-    )
-
-
-def no_permission(path: str, device: str) -> NoPermission:
-    """What sudo might do."""
-    return NoPermission(
-        f"the login user has no permission for {path}",
-        device=device,
-        hint="sudo=true does it as root, where the policy allows that.",
-    )
-
-
-def no_room(path: str, room: int, device: str) -> FileRefused:
-    """The disk is full."""
-    return FileRefused(
-        f"no space is left for {path} ({room} bytes free)", device=device, hint="Free space there first: `df -h`."
-    )
 
 
 def _say_what_is_there(error: NetsshError, path: str, left: str, *, created: bool) -> None:

@@ -29,6 +29,8 @@ from netssh_mcp.wire.remote_files import (
     Written,
     exists,
     inside,
+    no_room,
+    not_empty,
     not_there,
     only_regular,
     parent,
@@ -36,7 +38,7 @@ from netssh_mcp.wire.remote_files import (
     user_name,
 )
 from netssh_mcp.wire.sftp import Meter
-from netssh_mcp.wire.sftp_files import HASHED_AFTER, no_room, not_empty
+from netssh_mcp.wire.sftp_files import HASHED_AFTER
 from netssh_mcp.wire.sftp_messages import Buffer
 from netssh_mcp.wire.shared import Shared
 from netssh_mcp.wire.turn import Turn
