@@ -46,9 +46,10 @@ def ripper() -> Iterator[Device]:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         run = folder / "run"
-        options = ["-A", "127.0.0.1", "-P", str(port), "-f", folder / "conf", "-i", run / "pid", "--vty_socket", run]
+        terminal = ["-A", "127.0.0.1", "-P", str(port), "-f", str(folder / "conf")]
+        its_own = ["-i", str(run / "pid"), "--vty_socket", str(run), "-z", str(run / "zserv"), "--log", "stdout"]
         daemon = subprocess.Popen(
-            [RIPD, *options, "-z", run / "zserv", "--log", "stdout"],
+            [RIPD, *terminal, *its_own],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
