@@ -39,6 +39,8 @@ class Bastion:
         self.link = Link(owner.breaker)
         self.users: set[Link] = set()
         self.error: NetsshError | None = None
+        self._asking = threading.Lock()
+        self._asked: _Asked | None = None
         self.finished = False  # the login: there is a connection, or an error
         self.retired = False  # nobody new may use it
         self.after_loss = False  # the one before it was lost, and nobody has been told
@@ -69,7 +71,10 @@ class Bastion:
         now = time.monotonic()
         if now - self.proven_at < _PROVEN:
             return True
-        asked = _Asked(self.link.transport)
+        with self._asking:
+            if self._asked is None or self._asked.over:
+                self._asked = _Asked(self.link.transport)
+            asked = self._asked  # somebody else's is as good: a silent peer is asked once
         if not asked.answered(max(0.1, min(_PROBE, (deadline - now) / 2))):
             return False
         self.proven_at = time.monotonic()
@@ -259,22 +264,29 @@ class _Asked:
     as the connection's own failure."""
 
     def __init__(self, transport: paramiko.Transport) -> None:
-        self.yes = False
+        self._yes = False
         self._transport, self._came = transport, threading.Event()
         threading.Thread(target=self._ask, name="netssh-probe", daemon=True).start()
 
+    @property
+    def over(self) -> bool:
+        """Whether it was answered, or will not be."""
+        return self._came.is_set()
+
     def answered(self, seconds: float) -> bool:
-        """Whether there was an answer in time."""
-        return self._came.wait(seconds) and self.yes
+        """Whether there is an answer by then."""
+        return self._came.wait(seconds) and self._yes
 
     def _ask(self) -> None:
         try:
             self._transport.open_channel("probe@netssh-mcp", timeout=_LATE)
-            self.yes = True
+            self._yes = True
         except paramiko.ChannelException:
-            self.yes = True
-        except (OSError, EOFError, paramiko.SSHException):
-            self.yes = False
+            self._yes = True
+        except paramiko.SSHException as error:  # also where another refusal that came at once has taken our reason
+            self._yes = self._transport.is_active() and "Timeout" not in str(error)
+        except (OSError, EOFError):
+            self._yes = False
         self._came.set()
 
 

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,8 +85,10 @@ def own_sshd(
         _await(port)
         yield own
     finally:
-        for pid in (*own.sessions(), process.pid):
-            os.kill(pid, signal.SIGKILL)
+        process.kill()  # first: nobody comes after this
+        for pid in own.sessions():
+            with suppress(ProcessLookupError):  # it has ended by itself meanwhile
+                os.kill(pid, signal.SIGKILL)
         process.wait()
         shutil.rmtree(folder)
 
