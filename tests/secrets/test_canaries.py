@@ -213,6 +213,19 @@ def test_a_wrong_enable_secret(tmp_path: Path, logged: io.StringIO) -> None:
     assert {row["error"]["kind"] for row in result["rows"]} == {"auth"}
 
 
+def _telnet(_network: RunningNetwork, keys: dict[str, dict[str, Any]]) -> None:
+    for entry in keys.values():
+        entry["transport"] = "telnet"
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_by_telnet(right: bool, tmp_path: Path, logged: io.StringIO) -> None:
+    wrong = {} if right else {"password": "other"}
+    specs = [spec(canary, telnet="user", **wrong) for canary in CANARIES]
+    result = through(specs, tmp_path, logged, keys=_telnet)
+    assert [row["ok"] for row in result["rows"]] == [right] * len(CANARIES), result
+
+
 def test_a_changed_host_key(tmp_path: Path, logged: io.StringIO) -> None:
     other = asyncssh.import_private_key(new_host_key()).export_public_key("openssh").decode().strip()
 
@@ -405,6 +418,9 @@ FAILURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "wrong password": ({"password": "other"}, {}),
     "wrong password, asked for": ({"password": "other", "auth": ("keyboard-interactive",)}, {}),
     "no password taken": ({"auth": ("publickey",)}, {}),
+    "wrong password by telnet": ({"password": "other", "telnet": "user"}, {"transport": "telnet"}),
+    "a password that telnet shows": ({"telnet": "user", "telnet_echo": True}, {"transport": "telnet"}),
+    "wrong enable by telnet": ({"enable": "other", "telnet": "line"}, {"transport": "telnet"}),
     "wrong enable": ({"enable": "other"}, {}),
     "wrong platform": ({}, {"platform": "juniper_junos", "connect_timeout": 1}),
     "closed port": ({}, {"port": 1}),
