@@ -114,7 +114,13 @@ def _common() -> argparse.ArgumentParser:
     """Options of every command; what is not given comes from NETSSH_*, then from the defaults."""
     common = argparse.ArgumentParser(add_help=False)
     files = common.add_argument_group("configuration, each also as NETSSH_<NAME> in the environment")
-    files.add_argument("--inventory", metavar="FILE", type=Path, action="append", help="may be given more than once")
+    files.add_argument(
+        "--inventory",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        help="FILE, or nornir:FILE, ansible:, containerlab:, netmiko:, netbox:; several",
+    )
     files.add_argument("--policy", metavar="FILE", type=Path, help="what may be sent to which device: docs/policy.md")
     files.add_argument("--profiles", metavar="DIR", type=Path, help="your device profiles; they win over the shipped")
     files.add_argument(

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge.env_file import Environment
+from netssh_mcp.knowledge.foreign.draft import Foreign
 from netssh_mcp.knowledge.inventory import Credential, Device, Inventory, Origin, ProxyCommand
 from netssh_mcp.knowledge.inventory_schema import CredentialSet, Defaults, Group, Host
 from netssh_mcp.knowledge.near import did_you_mean
@@ -33,6 +34,7 @@ class Sources:
     ssh: SshHosts | None = None
     overlay: Path | None = None  # need not be there
     ad_hoc: bool = False
+    foreign: Mapping[Path, Foreign] = field(default_factory=dict)  # what other tools' files say, already read
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge import selectors, targets
 from netssh_mcp.knowledge.env_file import Environment
+from netssh_mcp.knowledge.foreign.forms import Form
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.knowledge.overlay import Allowance
 from netssh_mcp.knowledge.secrets import Secret
@@ -24,6 +25,7 @@ from netssh_mcp.knowledge.settings import HOW_TO_BEGIN, Settings
 from netssh_mcp.knowledge.vault import Vault
 
 if TYPE_CHECKING:
+    from netssh_mcp.knowledge.foreign.draft import Foreign
     from netssh_mcp.knowledge.ssh_hosts import SshHosts
 
 HostKeyMode = Literal["strict", "tofu", "pinned", "accept_any", ""]
@@ -199,6 +201,7 @@ class InventorySource:
     Of several files the later one wins, per host and per group. `platforms` maps every allowed name to the platform's
     own name (or is a set of such names); as a callable it is asked at each read, so it may be expensive. `vault` learns
     each secret of theirs that is revealed. `overlay` is the file of added hosts, read last, which need not be there.
+    `foreign` are those of the files that are written for other tools.
     """
 
     def __init__(
@@ -211,8 +214,11 @@ class InventorySource:
         overlay: Path | None = None,
         env_file: Path | None = None,
         ad_hoc: bool = False,
+        foreign: Mapping[Path, Form] = MappingProxyType({}),
     ) -> None:
         self.paths = tuple(paths)
+        self.foreign = foreign
+        self._foreign_files: tuple[Path, ...] = ()
         self.overlay = overlay
         self.ad_hoc = ad_hoc
         self.ssh_config = ssh_config  # None: not used, whatever is in the user's home
@@ -236,6 +242,7 @@ class InventorySource:
             overlay=settings.edit_hosts,
             env_file=settings.env_file,
             ad_hoc=settings.ad_hoc,
+            foreign=dict(settings.foreign),
         )
 
     def current(self) -> Inventory:
@@ -257,7 +264,7 @@ class InventorySource:
             now = replace(last, problem=f"The inventory as it was before is still in use. {error}")
             if now.problem != last.problem:
                 _log.warning("%s", now.problem)
-            if self.ssh_config is not None:
+            if self.ssh_config is not None or self.foreign:
                 stamps = ()  # the file that is broken may be one that it includes: look again each time
         if stamps and len(stamps) != len(self._files):
             stamps = self._stamps()  # what is included is known now
@@ -269,13 +276,19 @@ class InventorySource:
         from netssh_mcp.knowledge.inheritance import Sources  # noqa: PLC0415 - see the top
         from netssh_mcp.knowledge.inventory_file import load  # noqa: PLC0415
 
-        sources = Sources(self._allowed(), self.environment, self._ssh_hosts(), overlay, self.ad_hoc)
-        return load(self.paths, sources)
+        allowed = self._allowed()
+        theirs = self._theirs(allowed)
+        return load(self.paths, Sources(allowed, self.environment, self._ssh_hosts(), overlay, self.ad_hoc, theirs))
 
     @property
     def _files(self) -> tuple[Path, ...]:
         more = (path for path in (self.overlay, self.environment.path) if path is not None)
-        return (*self.paths, *self._ssh_files, *more)
+        return (*self.paths, *self._foreign_files, *self._ssh_files, *more)
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """The files that say which hosts there are; with those that other tools have beside theirs."""
+        return tuple(dict.fromkeys((*self.paths, *self._foreign_files)))
 
     def _stamps(self) -> _Stamps:
         return tuple(_stamp(path) for path in self._files)
@@ -289,6 +302,15 @@ class InventorySource:
         config = SshConfig.read(self.ssh_config)
         self._ssh_files = config.files
         return SshHosts(config)
+
+    def _theirs(self, allowed: Platforms) -> dict[Path, Foreign]:
+        if not self.foreign:
+            return {}
+        from netssh_mcp.knowledge.foreign.reading import read  # noqa: PLC0415 - as inventory_file
+
+        found = {path: read(form, path, allowed) for path, form in self.foreign.items()}
+        self._foreign_files = tuple(path for each in found.values() for path in each.files)
+        return found
 
     def _allowed(self) -> Platforms:
         allowed = self._platforms() if callable(self._platforms) else self._platforms

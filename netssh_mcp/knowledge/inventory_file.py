@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from netssh_mcp.errors import InputError
+from netssh_mcp.knowledge.foreign.forms import looks_like
 from netssh_mcp.knowledge.inheritance import Entry, Inherited, Merged, Sources, given
 from netssh_mcp.knowledge.inventory import Inventory
 from netssh_mcp.knowledge.inventory_schema import (
@@ -38,14 +39,14 @@ def load(paths: Sequence[Path], sources: Sources) -> Inventory:
 
 
 def _loaded(paths: Sequence[Path], sources: Sources, problems: list[Problem]) -> Inventory:
-    documents = [read(path) for path in paths]
+    documents = [sources.foreign[path].document if path in sources.foreign else _ours(path) for path in paths]
     tops = [_Check(document, problems).top() for document in documents]
     added = read(sources.overlay) if sources.overlay is not None and sources.overlay.exists() else None
     theirs = _Check(added, problems).top() if added else File()
     groups = {name: None for top in tops for name in top.groups}  # a set that keeps the order
     hosts = {name: None for top in (*tops, theirs) for name in top.hosts}
     platforms, environment = sources.platforms, sources.environment
-    merged = Merged()
+    merged = Merged(doubts=[note for path in paths if path in sources.foreign for note in sources.foreign[path].notes])
     for document, top in zip(documents, tops, strict=True):
         problems += document.doubled
         if top.allow_plaintext and not document.private:
@@ -59,8 +60,21 @@ def _loaded(paths: Sequence[Path], sources: Sources, problems: list[Problem]) ->
         known = Known(added.path.parent, False, platforms, groups, hosts, environment.vault, environment)
         _add_unlisted(merged, theirs, _Check(added, problems, known))
     if not hosts and not problems and sources.overlay is None and not sources.ad_hoc:
-        problems.append(Problem(paths[-1], 1, "there are no hosts; begin with `hosts:`, see inventory.example.yaml"))
+        notes = "; ".join(merged.doubts[:MOST_PROBLEMS])
+        begin = notes or "begin with `hosts:`, see inventory.example.yaml"
+        problems.append(Problem(paths[-1], 1, f"there are no hosts; {begin}"))
     return Inventory({}, {}) if problems else Inherited(merged, problems, sources).inventory()
+
+
+def _ours(path: Path) -> Document:
+    """A file of our own form; InputError with the prefix to write when it looks like another tool's."""
+    document = read(path)
+    if form := looks_like(document.content):
+        raise InputError(
+            f"{path} looks like an inventory of {form}, not of netssh-mcp",
+            hint=f"If it is one, write --inventory {form}:{path}; docs/inventory.md says what is read of it.",
+        )
+    return document
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def warnings(source: InventorySource) -> tuple[str, ...]:
     shared = [f"{text} ({_some(names)})" for text, names in said.items()]
     empty = [f"group {group} has no hosts" for group, members in inventory.groups.items() if not members]
     problem = [inventory.problem] if inventory.problem else []
-    written = [text for path in source.paths for text in _writable(path)]
+    written = [text for path in source.written for text in _writable(path)]
     return (*problem, *written, *shared, *empty, *inventory.doubts)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from netssh_mcp.errors import InputError
+from netssh_mcp.knowledge.foreign import forms
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.knowledge.shipped import shipped
 
@@ -62,6 +63,7 @@ class Settings:
     local_roots: tuple[Path, ...] = ()  # folders on this side that files may come from and go to
     answer_format: AnswerFormat = "text"
     toolsets: tuple[str, ...] = DEFAULT_TOOLSETS
+    foreign: tuple[tuple[Path, forms.Form], ...] = ()  # the inventory files of other tools, by their prefixes
     read_only: bool = False
     host_keys: _HostKeys = "strict"
     output_cap: int = 20_000
@@ -79,9 +81,10 @@ class Settings:
         given = _Given(arguments, environ)
         state = given.folder("XDG_STATE_HOME", ".local/state")
         unlisted = given.asked("edit_hosts") or given.flag("ad_hoc")
-        inventory = given.inventory(required=inventory_required and not unlisted)
+        inventory, foreign = given.inventory(required=inventory_required and not unlisted)
         found = cls(
             inventory=inventory,
+            foreign=foreign,
             known_hosts=given.paths("known_hosts") or (given.home / ".ssh" / "known_hosts", state / "known_hosts"),
             spill=given.path("spill") or state / "outputs",
             policy=given.existing("policy", Path.is_file, "file"),
@@ -123,17 +126,19 @@ class _Given:
         base = Path(self._environ.get(variable, ""))
         return (base if base.is_absolute() else self.home / otherwise) / "netssh-mcp"
 
-    def inventory(self, *, required: bool) -> tuple[Path, ...]:
-        if given := self.paths("inventory"):
-            for path in given:
-                if not path.is_file():
+    def inventory(self, *, required: bool) -> tuple[tuple[Path, ...], tuple[tuple[Path, forms.Form], ...]]:
+        """The files, and which of them are written for another tool."""
+        found = [forms.taken_apart(text) for text in forms.parts(self._texts("inventory", ""), os.pathsep)]
+        if given := [(self._absolute(text), form) for form, text in found]:
+            for path, form in given:
+                if not (path.is_file() or (form and form.name in forms.FOLDERS and path.is_dir())):
                     raise InputError(f"{self._origin('inventory')}: there is no file {path}", hint=HOW_TO_BEGIN)
-            return given
+            return tuple(path for path, _ in given), tuple((path, form) for path, form in given if form)
         usual = (Path.cwd() / "inventory.yaml", self.folder("XDG_CONFIG_HOME", ".config") / "inventory.yaml")
-        found = next((path for path in usual if path.is_file()), None)
-        if found is None and required:
+        there = tuple(path for path in usual if path.is_file())[:1]
+        if not there and required:
             raise InputError(f"there is no inventory: neither {usual[0]} nor {usual[1]} exists", hint=HOW_TO_BEGIN)
-        return (found,) if found else ()
+        return there, ()
 
     def asked(self, name: str) -> bool:
         """Whether a setting that is off, on or a path is not off."""
@@ -287,7 +292,8 @@ def _deciding(settings: Settings) -> dict[str, tuple[Path, ...]]:
         "profiles": settings.profiles,
         "templates": settings.templates,
     }
-    found = {"inventory": settings.inventory, "known_hosts": settings.known_hosts}
+    beside = tuple(other for path, form in settings.foreign for other in forms.beside(form, path))
+    found = {"inventory": (*settings.inventory, *beside), "known_hosts": settings.known_hosts}
     return found | {name: (path,) for name, path in single.items() if path is not None}
 
 

@@ -73,8 +73,22 @@ class Document:
         return line
 
 
-def read(path: Path) -> Document:
-    """The document in a file. InputError: it cannot be read, or is not YAML."""
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A value under a tag such as Ansible's `!vault`, which only another tool understands. The value is not kept."""
+
+    tag: str
+
+
+def read(path: Path, *, tags: bool = False) -> Document:
+    """The document in a file. InputError: it cannot be read, or is not YAML. With `tags`, unknown ones are `Tagged`."""
+    raw, mode, private = contents(path)
+    root, content, doubled = _parsed(path, raw, tags)
+    return Document(path, content, root, mode, private, doubled)
+
+
+def contents(path: Path) -> tuple[bytes, int, bool]:
+    """A file's bytes, its mode, and whether only its owner, us, can read it. InputError: not there, or too large."""
     try:
         with path.open("rb") as opened:
             found = os.fstat(opened.fileno())
@@ -85,18 +99,16 @@ def read(path: Path) -> Document:
         ) from None
     if len(raw) > MOST_BYTES:
         raise InputError(f"{path} is larger than {MOST_BYTES} bytes", hint="Is it the right file?")
-    root, content, doubled = _parsed(path, raw)
     mode = stat.S_IMODE(found.st_mode)
-    private = found.st_uid == os.geteuid() and not mode & 0o077
-    return Document(path, content, root, mode, private, doubled)
+    return raw, mode, found.st_uid == os.geteuid() and not mode & 0o077
 
 
-def _parsed(path: Path, raw: bytes) -> tuple[Node | None, object, tuple[Problem, ...]]:
+def _parsed(path: Path, raw: bytes, tags: bool) -> tuple[Node | None, object, tuple[Problem, ...]]:
     import yaml
 
     problem = Problem(path, 1, "")
     try:
-        loader = _loader()(raw)
+        loader = _loader(tags)(raw)
         try:
             root = loader.get_single_node()
             if root is None:
@@ -125,7 +137,7 @@ def _syntax(path: Path, error: MarkedYAMLError) -> Problem:
 
 
 @cache
-def _loader() -> type[CSafeLoader]:
+def _loader(tags: bool) -> type[CSafeLoader]:
     """libyaml's loader where PyYAML was built with it (10 times faster), with the plain-text rules from above."""
     import yaml
 
@@ -145,6 +157,8 @@ def _loader() -> type[CSafeLoader]:
 
     for tag, pattern, first in _PLAIN:
         Loader.add_implicit_resolver(tag, pattern, list(first))
+    if tags:
+        Loader.add_multi_constructor("!", lambda _loader, suffix, _node: Tagged(f"!{suffix}"))
     return Loader
 
 
