@@ -98,7 +98,7 @@ def test_list_shows_devices_and_groups_as_text_and_as_json(tmp_path: Path) -> No
 def test_inventory_check_counts_and_a_broken_file_is_named_with_its_line(tmp_path: Path) -> None:
     good = ran(tmp_path, "inventory", "check", *EXAMPLE)
     assert good.returncode == 0
-    assert "10 hosts" in good.stdout
+    assert "11 hosts" in good.stdout
     broken = tmp_path / "inventory.yaml"
     broken.write_text("hosts:\n  r1:\n    platfrm: frr\n", encoding="utf-8")
     done = ran(tmp_path, "inventory", "check")
@@ -176,7 +176,7 @@ def test_policy_check_counts_and_warns(tmp_path: Path) -> None:
     done = ran(tmp_path, "policy", "check", *policy(tmp_path, rules))
     assert done.returncode == 0, done.stderr
     first, *warnings = done.stdout.splitlines()
-    assert first == f"{tmp_path / 'policy.yaml'}: 2 rules for 10 devices"
+    assert first == f"{tmp_path / 'policy.yaml'}: 2 rules for 11 devices"
     assert [warning.startswith("warning: policy.yaml:") for warning in warnings] == [True] * 3
     assert "matches no device" in done.stdout
     assert "no tool of this version sends change commands" in done.stdout
