@@ -38,8 +38,8 @@ _LEGACY = (
     "keys, and remove the setting."
 )
 _TELNET = (
-    "transport: telnet: everything crosses the network in clear text, the password too, and nothing proves which "
-    "device answers. Turn on SSH there as soon as it has it, and remove the setting."
+    "transport: telnet: all of it crosses the network in clear text, logins too; nothing proves which device "
+    "answers. Turn on SSH there as soon as it has it, and remove the setting."
 )
 _log = logging.getLogger(__name__)
 
