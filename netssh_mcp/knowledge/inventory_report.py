@@ -87,7 +87,7 @@ def _doubts(device: Device) -> Iterator[str]:
     if device.legacy:
         yield "legacy: true allows SHA-1, CBC and 3DES, which can be broken"
     if device.transport == "telnet":
-        yield "transport: telnet sends everything in clear text, the password too"
+        yield "transport: telnet sends all of it in clear text, logins too"
     if device.host_keys == "accept_any":
         yield "host_keys: accept_any lets anybody on the way read and change everything"
 
