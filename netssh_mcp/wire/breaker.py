@@ -79,14 +79,15 @@ class Breaker:
         return digest.digest()
 
     def admit(self, device: Device) -> None:
-        """One more login to this address begins now. ConnectError where its `login_rate` is used up."""
+        """One more login to this device begins now. ConnectError where its `login_rate` is used up."""
         rate = Rate(device.login_rate, 60.0)
-        # Whatever the host is called and whoever logs in. Behind another jump host an address is another host.
-        address = (device.jump, device.hostname, device.port)
+        # The operator's hosts by name. Of the others the address counts, whatever they are called and whoever logs in:
+        # names cost a caller nothing. Behind another jump host an address is another host.
+        key = (device.jump, device.hostname, device.port) if device.unlisted else (device.name,)
         with self._changed:
-            wait = self._logins.wait(address, rate)
+            wait = self._logins.wait(key, rate)
             if not wait:
-                self._logins.count([address])
+                self._logins.count([key])
                 return
         raise ConnectError(
             f"no login was tried: {rate.count} have begun within a minute, which is this host's `login_rate`; the next "

@@ -13,7 +13,6 @@ from paramiko.common import MSG_CHANNEL_REQUEST, cMSG_CHANNEL_REQUEST
 
 from netssh_mcp.wire.telnet import TelnetChannel
 
-
 _NAME: Final = re.compile(r"[A-Z][A-Z0-9+-]{1,15}(?:@[a-z0-9.-]{1,40})?")  # RFC 4254, 6.10; a vendor's own has an @
 
 

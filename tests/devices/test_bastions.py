@@ -62,7 +62,7 @@ class Street:
 
     def entry(self, name: str, port: int, password: str, **more: Any) -> Device:
         secret = Secret.parse(_secret(self.folder, f"{name}.password", password))
-        more = {"login_rate": 6000, **more}  # many devices are one address here
+        more = {"login_rate": 6000, **more}  # some tests are loops of logins
         return Device(name, "127.0.0.1", port, "linux", "admin", password=secret, **more)
 
     def named(self, name: str, **more: Any) -> Device:

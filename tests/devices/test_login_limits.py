@@ -70,15 +70,16 @@ def test_one_more_may_begin_as_each_becomes_a_minute_old() -> None:
         breaker.admit(DEVICE)
 
 
-def test_another_name_or_user_for_the_same_address_does_not_help_and_another_device_is_free() -> None:
+def test_other_names_that_a_caller_gives_an_address_do_not_help_and_another_device_is_free() -> None:
     breaker = Breaker()
     for name in ("r1", "r1-again", "admin@192.0.2.1"):
         breaker.admit(replace(DEVICE, name=name, username=name, origin="added"))
     with pytest.raises(ConnectError):
-        breaker.admit(replace(DEVICE, name="one-more"))
-    breaker.admit(replace(DEVICE, hostname="192.0.2.2"))
-    breaker.admit(replace(DEVICE, port=2222))
-    breaker.admit(replace(DEVICE, jump=("elsewhere",)))
+        breaker.admit(replace(DEVICE, name="one-more", origin="ad_hoc"))
+    breaker.admit(replace(DEVICE, name="one-more"))
+    breaker.admit(replace(DEVICE, hostname="192.0.2.2", origin="added"))
+    breaker.admit(replace(DEVICE, port=2222, origin="added"))
+    breaker.admit(replace(DEVICE, jump=("elsewhere",), origin="added"))
 
 
 # -- whose enable secret -------------------------------------------------------------------------------------------

@@ -127,9 +127,12 @@ class RealLab:
             hosts[node.name] = host | {"data": {"site": "lab", "role": role}}
         return {"defaults": {}, "groups": {"frr": {}, "linux": {}}, "hosts": hosts}
 
-    def write_inventory(self, path: Path) -> Path:
-        """Writes `inventory()` as YAML (JSON is YAML), mode 0600, and returns the path."""
-        path.write_text(json.dumps(self.inventory(), indent=2) + "\n")
+    def write_inventory(self, path: Path, **defaults: object) -> Path:
+        """Writes `inventory()` as YAML (JSON is YAML), mode 0600, and returns the path. `defaults` are more of them."""
+        inventory = self.inventory()
+        given = inventory.get("defaults")
+        inventory["defaults"] = {**(given if isinstance(given, dict) else {}), **defaults}
+        path.write_text(json.dumps(inventory, indent=2) + "\n")
         path.chmod(0o600)
         return path
 
