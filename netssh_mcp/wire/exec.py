@@ -42,6 +42,7 @@ _SILENCE = 0.15  # seconds after which a line without an end may be a question
 _LINGER = 0.25  # seconds of silence, once the command has ended, until what holds its streams is left alone
 _LINGER_MOST = 1.0  # and that long at most where it goes on printing
 _REFUSAL = 4.0  # seconds after which sudo has taken the password: PAM waits 2 to 3 before it says no
+_PID = 1.0  # seconds that a command which is to be stopped gets to say who it is
 _TAIL = 8192  # bytes at the end of a stream that hold its last line
 END_OF_INPUT = "\x04"
 _SIGNAL = re.compile(r"[A-Z][A-Z0-9]{1,9}")
@@ -375,6 +376,7 @@ class Execution:
 
     def _given_up(self, error: type[SessionError], reason: str) -> SessionError:
         """Stop the command on the host; say whether it has really stopped."""
+        self._hear_pid()
         partial = self._partial()
         if self._sudo is not None and self._head.begun == "asks" and not self._answered_at:
             self._type(END_OF_INPUT)  # sudo still asks: at the end of its input it gives up
@@ -389,6 +391,13 @@ class Execution:
             else f"Look at process {self._head.pid or '(unknown)'} there before running it again.",
             effect="none" if harmless else None,
         )
+
+    def _hear_pid(self) -> None:
+        """Without it nothing can be stopped: what is cancelled in its first moments has to say who it is."""
+        until = time.monotonic() + _PID
+        while not self._head.pid and not self._channel.closed and (left := until - time.monotonic()) > 0:
+            if not self._take():
+                self._reader.wait(left)
 
     def _drained(self, until: float) -> bool:
         """Throw away what still comes until the streams and the command have ended, or `until`; whether they have."""

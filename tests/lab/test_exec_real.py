@@ -474,6 +474,16 @@ async def test_a_cancelled_task_ends_it_too(ops: Host) -> None:
     assert not processes(words)
 
 
+async def test_a_cancel_in_its_first_moments_waits_until_it_is_known_who_is_to_be_stopped(ops: Host) -> None:
+    for _ in range(10):
+        words = some_sleep()
+        async with ops.under_way(words) as (turn, ends):
+            await until(lambda turn=turn: turn.partial is not str)  # it is being sent
+            turn.cancel()
+        assert isinstance(ends[0], CommandInterrupted)
+        assert not processes(words), ends[0]
+
+
 async def test_before_it_is_sent_a_cancel_sends_nothing(ops: Host, marks: Path) -> None:
     turn = Turn()
     turn.cancel()
