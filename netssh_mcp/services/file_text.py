@@ -109,6 +109,8 @@ def decoded(
         return Text(None, len(part))
     if not _keeps_ascii(encoding):
         _nothing_hidden(before + part, redactor, profile, device)
+    elif encoding != "utf-8" and not part.isascii():
+        _nothing_else_hidden(before + part, encoding, redactor, profile, device)
     if not context:
         redacted = redactor.redact(text, profile)
         return Text(redacted.text, len(part), redacted.count, max(0, unknown))
@@ -123,10 +125,21 @@ def _keeps_ascii(encoding: str) -> bool:
 
 def _nothing_hidden(data: bytes, redactor: Redactor, profile: Profile, device: str) -> None:
     """ASCII that is read as UTF-16 or EBCDIC looks like something else, can be turned back, and is not redacted."""
-    if redactor.redact(data.decode("latin-1"), profile).count:
-        raise FileRefused(
-            "in this encoding the file would show what has to stay hidden", device=device, hint="Read it as utf-8."
-        )
+    if any(redactor.redact(data.decode(usual, "replace"), profile).count for usual in ("latin-1", "utf-8")):
+        raise _disguised(device)
+
+
+def _nothing_else_hidden(data: bytes, encoding: str, redactor: Redactor, profile: Profile, device: str) -> None:
+    """A secret with letters beyond ASCII, written as UTF-8 and read as Latin-1, is garbled, and not for good."""
+    usual, asked = (redactor.redact(data.decode(each, "replace"), profile).count for each in ("utf-8", encoding))
+    if usual > asked:
+        raise _disguised(device)
+
+
+def _disguised(device: str) -> FileRefused:
+    return FileRefused(
+        "in this encoding the file would show what has to stay hidden", device=device, hint="Read it as utf-8."
+    )
 
 
 def name_shown(name: str) -> str:

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import struct
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import asyncssh
@@ -47,8 +48,8 @@ class _Channel(asyncssh.SSHServerProcess[bytes]):
 
 
 class _Login(asyncssh.SSHServer):
-    def __init__(self, handle: Callable[[Process], Awaitable[None]]) -> None:
-        self._handle = handle
+    def __init__(self, handle: Callable[[Process], Awaitable[None]], passwords: Mapping[str, str]) -> None:
+        self._handle, self._passwords = handle, passwords
 
     def session_requested(self) -> _Channel:
         return _Channel(self._handle, None, 0, False)
@@ -60,12 +61,12 @@ class _Login(asyncssh.SSHServer):
         return True
 
     def validate_password(self, username: str, password: str) -> bool:
-        return bool(username) and password == PASSWORD
+        return password == self._passwords.get(username, PASSWORD)
 
 
 @contextmanager
-def running(host: HostileHost) -> Iterator[int]:
-    """Its port, while it runs in a thread of its own."""
+def running(host: HostileHost, passwords: Mapping[str, str] = MappingProxyType({})) -> Iterator[int]:
+    """Its port, while it runs in a thread of its own. `passwords` are those of users, if not all the same."""
     loop, ready, ports = asyncio.new_event_loop(), threading.Event(), list[int]()
     stop = asyncio.Event()
 
@@ -80,7 +81,7 @@ def running(host: HostileHost) -> Iterator[int]:
         server = await asyncssh.listen(
             "127.0.0.1",
             0,
-            server_factory=lambda: _Login(handle),
+            server_factory=lambda: _Login(handle, passwords),
             server_host_keys=[asyncssh.import_private_key(shared_host_key())],
             encoding=None,
         )
@@ -88,8 +89,10 @@ def running(host: HostileHost) -> Iterator[int]:
         ready.set()
         await stop.wait()
         server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in left:
             task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def work() -> None:
         with contextlib.suppress(asyncio.CancelledError):
