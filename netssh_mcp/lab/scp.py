@@ -51,6 +51,11 @@ class Scp:
         self._came += data
         (self._store if self._stores else self._give)()
 
+    def eof(self) -> None:
+        """Nothing more comes from the client: `scp -t` ends then, as OpenSSH's does. One that is frozen does nothing."""
+        if self._state is _State.LAST:
+            self._end(0)
+
     def _no(self, why: str) -> None:
         self._link.send(b"\x01" + f"{self._name}: {why}\n".encode())
         self._end(1)

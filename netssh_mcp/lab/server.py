@@ -117,6 +117,8 @@ class _Terminal(asyncssh.SSHServerSession[bytes]):
     def eof_received(self) -> bool:
         if self._sftp:
             return bool(self._sftp.eof_received())
+        if self._scp:
+            self._scp.eof()
         return self._command is not None  # a shell ends when its input does
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -225,7 +225,7 @@ async def test_an_answer_given_beforehand_is_typed_at_its_question_and_no_other(
     assert job["state"] == "done"
 
 
-async def test_config_mode_is_kept_in_a_named_session_and_its_lines_are_of_class_config(
+async def test_config_mode_is_kept_in_a_named_session_and_its_lines_are_of_class_config_but_for_what_do_carries(
     real_lab: RealLab, tmp_path: Path
 ) -> None:
     async with ready(real_lab, tmp_path) as app:
@@ -236,7 +236,7 @@ async def test_config_mode_is_kept_in_a_named_session_and_its_lines_are_of_class
         assert inside["output"].startswith("FRRouting")
         assert (await app.runs.run("r3", ["end"], session="edit"))["ok"] == 1
     decided = [record for record in audit_records(tmp_path) if record.get("verdict") == "allow"]
-    assert [record["class"] for record in decided][-2:] == ["config", "config"]
+    assert [record["class"] for record in decided][-2:] == ["read", "config"]
     assert {record["kept_session"] for record in decided} == {"edit"}
 
 
