@@ -68,13 +68,17 @@ def _loaded(paths: Sequence[Path], sources: Sources, problems: list[Problem]) ->
 
 def _ours(path: Path) -> Document:
     """A file of our own form; InputError with the prefix to write when it looks like another tool's."""
-    document = read(path)
-    if form := looks_like(document.content):
-        raise InputError(
-            f"{path} looks like an inventory of {form}, not of netssh-mcp",
-            hint=f"If it is one, write --inventory {form}:{path}; docs/inventory.md says what is read of it.",
-        )
-    return document
+    if path.suffix != ".ini":  # which is no YAML
+        document = read(path)
+        form = looks_like(document.content)
+        if not form:
+            return document
+    else:
+        form = "ansible"
+    raise InputError(
+        f"{path} looks like an inventory of {form}, not of netssh-mcp",
+        hint=f"If it is one, write --inventory {form}:{path}; docs/inventory.md says what is read of it.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

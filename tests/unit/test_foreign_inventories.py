@@ -94,6 +94,7 @@ def test_a_folder_is_for_nornir_only(theirs: Path) -> None:
         ("nornir/config.yaml", "nornir"),
         ("nornir/hosts.yaml", "nornir"),
         ("ansible/hosts.yml", "ansible"),
+        ("ansible/hosts.ini", "ansible"),
         ("ansible/listed.json", "ansible"),
         ("containerlab/spine.clab.yml", "containerlab"),
         ("netmiko/netmiko.yml", "netmiko"),
@@ -326,7 +327,7 @@ def test_a_page_of_an_export_is_said_to_be_one(theirs: Path) -> None:
     export = theirs / "netbox" / "devices.json"
     export.write_text(export.read_text().replace('"next": null', '"next": "https://netbox/?offset=50"'))
     inventory = _load(f"netbox:{export}", _with_user(theirs))
-    assert any("it has 5 of 5 devices; export all" in each for each in inventory.doubts)
+    assert any("it has 5 of 5 devices; export the others too" in each for each in inventory.doubts)
 
 
 # -- passwords

@@ -66,7 +66,7 @@ def _line(found: Tree, section: str, kind: str, text: str, number: int) -> str:
     if kind == "vars":
         key, sign, value = text.partition("=")
         if not sign:
-            return "a variable is written `key=value`"
+            return "a variable is written as name=value"
         found.group(section).variables[key.strip()] = _bare(value.strip())
         return ""
     try:
@@ -79,7 +79,7 @@ def _line(found: Tree, section: str, kind: str, text: str, number: int) -> str:
         return ""
     pairs = [word.partition("=") for word in words[1:]]
     if any(not sign for _, sign, _ in pairs):
-        return "behind the name of a host come `key=value` words"
+        return "behind the name of a host come words such as port=22"
     variables: dict[str, object] = {key: value for key, _, value in pairs}
     name = words[0]
     if (match := _PORT.fullmatch(name)) and ("[" not in match[1] or "]" in match[1]) and match[1].count(":") < 2:

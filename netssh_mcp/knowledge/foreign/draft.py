@@ -137,7 +137,8 @@ class Draft:
         if isinstance(value, Mapping) and "__ansible_vault" in value:
             value = Tagged("!vault")
         if isinstance(value, Tagged):
-            self.note(f"{key} not taken: it is encrypted ({value.tag}), {_INSTEAD}", name)
+            why = "encrypted" if value.tag == "!vault" else "under a tag"
+            self.note(f"{key} not taken: it is {why} ({value.tag}), {_INSTEAD}", name)
         elif isinstance(value, str) and (looked := _ENV.fullmatch(value.strip())):
             return f"env:{looked[3]}"
         elif isinstance(value, str) and ("{{" in value or "{%" in value):

@@ -18,7 +18,9 @@ def read(draft: Draft) -> None:
     if not isinstance(devices, list):
         raise draft.wrong("this is no list of devices as NetBox's /api/dcim/devices/ gives it")
     if isinstance(content, Mapping) and content.get("next"):
-        draft.note(f"it has {len(devices)} of {content.get('count')} devices; export all, with ?limit=0")
+        draft.note(
+            f"it has {len(devices)} of {content.get('count')} devices; export the others too (?limit=0&offset=...)"
+        )
     seen: set[str] = set()
     for each in devices:
         device = mapping(each)
