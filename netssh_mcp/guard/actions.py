@@ -133,6 +133,8 @@ def _config(profile: Profile, text: str) -> Meaning:
     kind: CommandClass = "config"
     if outside is not None and risk(outside.command_class) > risk(kind):
         kind = outside.command_class
+    if profile.config_words and line.partition(" ")[0] not in profile.config_words:
+        kind = "shell"  # the shell behind the prompt runs it
     return _in_config(line, kind, f"in config mode every line is of class {kind}", outside)
 
 

@@ -154,6 +154,7 @@ class Profile(_Strict):
     lines: dict[CommandClass, tuple[Pattern, ...]] = Field(
         default_factory=dict
     )  # whole commands where no verb comes first (MikroTik); fullmatch
+    config_words: tuple[str, ...] = ()  # the only first words in config mode where any other runs a program (VyOS)
     advice: dict[str, str] = Field(default_factory=dict)  # refused first word -> what to do instead
     shorthand: dict[str, str] = Field(default_factory=dict)  # abbreviations the device resolves against its own table
     denied: tuple[Pattern, ...] = ()  # fullmatch on the canonical command: reads by name that write, run or fetch

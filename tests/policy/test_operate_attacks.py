@@ -118,6 +118,10 @@ def test_a_refused_program_is_refused_by_its_path_and_behind_words_that_run_it(t
         ("juniper_junos", "run show configuration | save /var/tmp/x"),
         ("juniper_junos", "show | save /var/tmp/x"),
         ("vyos", "run reboot"),
+        ("vyos", "sudo reboot"),
+        ("vyos", "vbash"),
+        ("vyos", "python3 -c 1"),
+        ("vyos", "/bin/sh"),
     ],
 )
 def test_config_mode_carries_nothing_that_is_not_allowed_outside(tmp_path: Path, platform: str, text: str) -> None:
@@ -136,6 +140,8 @@ def test_config_mode_carries_nothing_that_is_not_allowed_outside(tmp_path: Path,
         ("juniper_junos", "show | compare", "config"),
         ("juniper_junos", "set system host-name r1", "config"),
         ("frr", "do show ip route", "read"),
+        ("vyos", "set system host-name r1", "config"),
+        ("vyos", "commit", "config"),
     ],
 )
 def test_what_config_mode_carries_is_of_the_class_that_it_has_outside(
