@@ -56,8 +56,8 @@ def device_path(profile: Profile, text: str, *, writing: bool, place: bool = Fal
     if not files.systems:
         raise InputError(
             f"no file transfer is known for {profile.name}",
-            hint="Known are Cisco IOS, IOS XE, NX-OS, IOS XR and ASA, Arista EOS, Junos and Dell OS10; `files` in a profile "
-            "adds others (docs/profiles.md).",
+            hint="Known are Cisco IOS, IOS XE, NX-OS, IOS XR and ASA, Arista EOS, Junos and Dell OS10; `files` in a "
+            "profile adds others (docs/profiles.md).",
         )
     if writing and _CONFIGURATIONS.fullmatch(text):
         raise _configuration(text)

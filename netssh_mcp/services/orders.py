@@ -127,7 +127,7 @@ def _answer(number: int, given: Mapping[str, str]) -> Answer:
     where = f"answers[{number}]"
     for key in given:
         if key not in ("expect", "send"):
-            raise InputError(f"{where}: there is no key {key[:30]!r}; {did_you_mean(key, ('expect', 'send'))}")
+            raise InputError(f"{where}: there is nothing called {key[:30]!r}; {did_you_mean(key, ('expect', 'send'))}")
     if len(given) != 2 or not given["expect"] or max(map(len, given.values())) > _LONGEST:
         raise InputError(
             f"{where} needs `expect` and `send`", hint="{expect: a regex for the last line, send: what to type}."

@@ -100,7 +100,7 @@ def not_known(device: str, line: str = "") -> AuthenticationFailed:
         "sudo did not start the command: it asks for a password, and none is configured for this host",
         device=device,
         line=line,
-        hint="Give this host the inventory key `sudo`, a reference to the password; or a NOPASSWD rule there.",
+        hint="Give this host `sudo`, a reference, in the inventory; or a NOPASSWD rule there.",
     )
 
 

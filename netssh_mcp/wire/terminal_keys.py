@@ -58,7 +58,7 @@ def key(name: str, *, application: bool = False) -> bytes:
     found = _found(name, application)
     if found is None:
         raise InputError(
-            f"there is no key {name[:30]!r}; {did_you_mean(_bare(name), _NAMES)}",
+            f"no such key on a keyboard: {name[:30]!r}; {did_you_mean(_bare(name), _NAMES)}",
             hint="Keys are enter, tab, esc, space, backspace, delete, insert, up, down, left, right, home, end, pgup, "
             "pgdn, f1-f12, ctrl-a to ctrl-z, alt-x, shift-tab, or one character.",
         )

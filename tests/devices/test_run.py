@@ -214,7 +214,7 @@ async def test_what_only_a_linux_host_can_do_is_refused_by_its_name_before_a_log
         ({"env": {"A": "x\0y"}}, "control characters"),
         ({"session": "a b"}, "no name for a session"),
         ({"answers": [{"expect": "x"}]}, "needs `expect` and `send`"),
-        ({"answers": [{"expect": "x", "send": "y", "sned": "z"}]}, "there is no key 'sned'"),
+        ({"answers": [{"expect": "x", "send": "y", "sned": "z"}]}, "there is nothing called 'sned'"),
         ({"answers": [{"expect": "(", "send": "y"}]}, "no regular expression"),
         ({"answers": [{"expect": ".*", "send": "y"}]}, "matches everything"),
         ({"answers": [{"expect": "confirm", "send": "y\nreload"}]}, "one line or one key"),

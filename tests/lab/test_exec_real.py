@@ -10,6 +10,7 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -474,11 +475,15 @@ async def test_a_cancelled_task_ends_it_too(ops: Host) -> None:
     assert not processes(words)
 
 
+def is_sent(turn: Turn) -> bool:
+    return turn.partial is not str
+
+
 async def test_a_cancel_in_its_first_moments_waits_until_it_is_known_who_is_to_be_stopped(ops: Host) -> None:
     for _ in range(10):
         words = some_sleep()
         async with ops.under_way(words) as (turn, ends):
-            await until(lambda turn=turn: turn.partial is not str)  # it is being sent
+            await until(partial(is_sent, turn))
             turn.cancel()
         assert isinstance(ends[0], CommandInterrupted)
         assert not processes(words), ends[0]
