@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from netssh_mcp.guard.pieces import lines, replaced
 from netssh_mcp.guard.secret_documents import apart
 from netssh_mcp.guard.secret_files import documents
 from netssh_mcp.guard.secret_formats import MARK, NEEDLES, Span, blocks, decoded, formats, pairs, strings
@@ -84,8 +85,10 @@ class Redactor:
         if pattern is None:
             return text
         spelled, xml = self._known.spelled, text.lstrip()[:1] == "<" and "</" in text
-        return pattern.sub(
-            lambda found: self.mark("known", spelled[found[0]], xml=xml) if found[0] in spelled else found[0], text
+        return replaced(
+            pattern,
+            lambda found: self.mark("known", spelled[found[0]], xml=xml) if found[0] in spelled else found[0],
+            text,
         )
 
     # -- blocks of several lines
@@ -215,7 +218,7 @@ class _Sections:
 
     def above(self, start: int) -> list[str]:
         """The lines that open the sections around the line at `start`; asked in ascending order."""
-        for line in self._text[self._at : start].splitlines():
+        for line in lines(self._text, self._at, start):
             self._enter(line)
         self._at = max(start, self._at)
         depth = _depth(self._text[start : _end_of_line(self._text, start)])

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from netssh_mcp.guard.pieces import finds
 from netssh_mcp.guard.secret_formats import Span, decoded, is_secret, kind_of
 
 _STRING: Final = r'"(?:[^"\\]|\\.)*"'
@@ -42,7 +43,7 @@ def apart(text: str) -> Iterator[Span]:
     if '"' in text and ":" in text:
         yield from _json(text)
     if "<" in text and ">" in text:
-        for found in _XML.finditer(text):
+        for found in finds(_XML, text):
             inner = found[2].strip()
             if (kind := kind_of(found[1])) and is_secret(inner, strong=True):
                 start = found.start(2) + found[2].index(inner)
@@ -52,7 +53,7 @@ def apart(text: str) -> Iterator[Span]:
 
 
 def _json(text: str) -> Iterator[Span]:
-    for found in _OPENED.finditer(text):
+    for found in finds(_OPENED, text):
         name = decoded(f'"{found[1]}"') if "\\" in found[1] else found[1]
         if not name or not (kind := kind_of(name) or kind_of(_SINGULAR.sub(r"\1y", name).removesuffix("s"))):
             continue
@@ -63,7 +64,7 @@ def _json(text: str) -> Iterator[Span]:
         for start, end in values:
             if is_secret(text[start + 1 : end - 1], strong=True):
                 yield start, end, kind
-    for found in _NAMED.finditer(text):
+    for found in finds(_NAMED, text):
         if (kind := kind_of(found[1].strip('"').rsplit("/", 1)[-1])) and is_secret(found[2][1:-1], strong=True):
             yield found.start(2), found.end(2), kind
 
@@ -81,7 +82,7 @@ def _inside(text: str, at: int) -> Iterator[tuple[int, int]]:
 
 def _yaml(text: str) -> Iterator[Span]:
     for pattern, signs in ((_TAGGED, (": !", ": &")), (_QUOTED, ("': ", '": '))):
-        for found in pattern.finditer(text) if any(sign in text for sign in signs) else ():
+        for found in finds(pattern, text) if any(sign in text for sign in signs) else ():
             if (kind := kind_of(found[1])) and is_secret(found[2].strip(), strong=True):
                 yield found.start(2), found.end(2), kind
     for found in filter(None, (_YAML.match(text, at) for at in _openers(text))):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from netssh_mcp.guard.pieces import finds
 from netssh_mcp.guard.secret_formats import Span, is_secret
 
 _WG: Final = "[A-Za-z0-9+/]{43}="
@@ -78,7 +79,7 @@ def documents(text: str, *, linux: bool) -> Iterator[Span]:
     """What only a whole line, or several, show."""
     for kind, needle, pattern in _WHOLE:
         if needle in text and (needle or linux):
-            for found in pattern.finditer(text):
+            for found in finds(pattern, text):
                 group = "value" if pattern.groupindex else 1
                 if is_secret(found[group], strong=True):
                     yield found.start(group), found.end(group), kind

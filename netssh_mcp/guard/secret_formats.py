@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from netssh_mcp.guard.pieces import finds
 from netssh_mcp.knowledge.redaction_rules import is_encoding, words
 
 Span = tuple[int, int, str]  # from, to, kind
@@ -157,14 +158,14 @@ def blocks(text: str) -> Iterator[tuple[int, int]]:
     """Private keys of several lines, whole or cut at either end."""
     done = 0
     if "PRIVATE KEY" in text or "OpenVPN Static key" in text:
-        for edge in _PEM.finditer(text):
+        for edge in finds(_PEM, text):
             if edge.start() < done:
                 continue
             begins = edge[1] == "BEGIN"
             span = (edge.start(), _body_end(text, edge.end())) if begins else (_body_start(text, edge), edge.end())
             done = span[1]
             yield span
-    for found in _PUTTY.finditer(text) if "Private-Lines:" in text else ():
+    for found in finds(_PUTTY, text) if "Private-Lines:" in text else ():
         if (end := _body_end(text, found.end())) > found.end() + 1:
             yield found.end() + 1, end
 
@@ -223,31 +224,31 @@ def formats(line: str) -> Iterator[Span]:
         if needle not in lowered:
             continue
         group = 1 if pattern.groups and "\\1" not in pattern.pattern else 0
-        for found in pattern.finditer(line):
+        for found in finds(pattern, line):
             yield found.start(group), found.end(group), kind
 
 
 def pairs(line: str, *, xml: bool) -> Iterator[Span]:
     """Values of fields whose name says secret: JSON, XML, `name=value`, `name: value`."""
-    for found in _PAIR_JSON.finditer(line) if '"' in line else ():
+    for found in finds(_PAIR_JSON, line) if '"' in line else ():
         kind = kind_of(found[1])
         if is_secret(_unquoted(found[2]), strong=bool(kind)) and (kind or found[1] == "auth" or is_weak_name(found[1])):
             yield found.start(2), found.end(2), kind or "token"
-    for found in _QUOTED_PAIR.finditer(line) if "'" in line else ():
+    for found in finds(_QUOTED_PAIR, line) if "'" in line else ():
         if (kind := kind_of(found[1])) and is_secret(_unquoted(found[2]), strong=True):
             yield found.start(2), found.end(2), kind
-    for found in _XML_NAMED.finditer(line) if "=" in line else ():
+    for found in finds(_XML_NAMED, line) if "=" in line else ():
         group = 2 if found[2] is not None else 3
         if (kind := kind_of(found[1])) and is_secret(found[group], strong=True):
             yield found.start(group), found.end(group), kind
     if xml:
         keyed = _XML_KEYED.search(line) is not None
-        for found in _XML.finditer(line):
+        for found in finds(_XML, line):
             kind = "key" if found[1] in ("ascii-text", "hexadecimal") else kind_of(found[1])
             kind = kind or ("key" if keyed and found[1] == "key" else "")
             if is_secret(found[2].strip(), strong=bool(kind)) and (kind or is_weak_name(found[1])):
                 yield found.start(2), found.end(2), kind or "key"
-        for found in _XML_ATTRIBUTE.finditer(line):
+        for found in finds(_XML_ATTRIBUTE, line):
             group = 2 if found[2] is not None else 3
             if (kind := kind_of(found[1])) and is_secret(found[group], strong=True):
                 yield found.start(group), found.end(group), kind
@@ -255,7 +256,7 @@ def pairs(line: str, *, xml: bool) -> Iterator[Span]:
 
 
 def _named(line: str) -> Iterator[Span]:
-    for found in _PAIR.finditer(line):
+    for found in finds(_PAIR, line):
         name, value = found[1], _unquoted(found[3])
         if is_public(line, found.start()):
             continue

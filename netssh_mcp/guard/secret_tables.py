@@ -6,9 +6,10 @@ A column is told by its heading and reaches to where the next one begins. The ta
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+from netssh_mcp.guard.pieces import rows
 from netssh_mcp.guard.secret_formats import NO_COMMUNITY, Span, is_secret
 
 _KINDS: Final = {"community": "community", "password": "password", "secret": "key"}
@@ -41,9 +42,8 @@ def cells(text: str) -> Iterator[Span]:
         following = text[end + 1 : _line_end(text, end + 1)]
         if headings and end < len(text) and (_RULE.fullmatch(following.rstrip("\r")) or _is_head(line)):
             done = _end(text, end)
-            rows = text[end + 1 : done].split("\n")
             for heading in headings:
-                yield from _below(line, rows, end + 1, heading)
+                yield from _below(line, rows(text, end + 1, done), end + 1, heading)
 
 
 def _candidates(text: str) -> list[int]:
@@ -84,7 +84,7 @@ def _is_head(line: str) -> bool:
     return len(columns) > 1 and all(column[0].isupper() or column[0] == "#" for column in columns)
 
 
-def _below(head: str, rows: list[str], at: int, heading: re.Match[str]) -> Iterator[Span]:
+def _below(head: str, rows: Iterable[str], at: int, heading: re.Match[str]) -> Iterator[Span]:
     """`at` is where the first row begins."""
     kind = _KINDS.get((heading[1] or "").lower(), "key")
     following = _COLUMNS.search(head.replace("|", " "), heading.end())
