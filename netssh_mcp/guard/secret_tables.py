@@ -65,11 +65,14 @@ def _line_end(text: str, at: int) -> int:
     return len(text) if end < 0 else end
 
 
-def begins(text: str, at: int) -> int:
-    """Where the table begins that is open at `at`; `at` itself when none is."""
-    start = max(text.rfind("\n\n", 0, at), text.rfind("\n\r\n", 0, at))
-    head = text[max(start, 0) : at][:2_000]
-    return max(start, 0) if any(_HEADING.search(line) for line in head.splitlines()[:6]) else at
+def begins(text: str, at: int, far: int = 0) -> int:
+    """Where the table begins that is open at `at`, not before `far`; `at` itself when none is."""
+    start = max(text.rfind("\n\n", far, at), text.rfind("\n\r\n", far, at))
+    if start < 0 < far:
+        return at
+    start = max(start, 0)
+    head = text[start : min(at, start + 2_000)]
+    return start if any(_HEADING.search(line) for line in head.splitlines()[:6]) else at
 
 
 def _end(text: str, at: int) -> int:

@@ -52,7 +52,7 @@ class Scp:
         (self._store if self._stores else self._give)()
 
     def eof(self) -> None:
-        """Nothing more comes from the client: `scp -t` ends then, as OpenSSH's does. One that is frozen does nothing."""
+        """Nothing more comes from the client: `scp -t` ends then, as OpenSSH's does; one that is frozen does not."""
         if self._state is _State.LAST:
             self._end(0)
 

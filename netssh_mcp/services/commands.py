@@ -29,7 +29,7 @@ from netssh_mcp.model import Parse, Reply
 from netssh_mcp.services.answers import milliseconds, ours, shape
 from netssh_mcp.services.desk import Desk
 from netssh_mcp.services.jobs import Job, Progress, Row, not_sent
-from netssh_mcp.services.rows import DEFAULT_TIMEOUT, Rows, each_device, seconds_for
+from netssh_mcp.services.rows import DEFAULT_TIMEOUT, LONG, Rows, each_device, seconds_for
 from netssh_mcp.sessions.lease import Lease
 
 log = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ class Commands:
             if decision:  # it never came to a session
                 self._desk.audit.record_outcome(decision, outcome="error", error=error.kind)
             raise
-        if ask.query:  # in a thread: a query of a long output takes long
+        if ask.query or len(reply.output) + len(reply.stderr) > LONG:  # in a thread: it takes long
             return await anyio.to_thread.run_sync(
                 lambda: self._content(grant, reply, parsed, ask, row), limiter=self._pool.threads
             )

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import anyio
+import anyio.to_thread
 
 from netssh_mcp.errors import CommandFailed, InputError, NetsshError, SessionError
 from netssh_mcp.guard.policy import Grant
@@ -24,6 +25,7 @@ from netssh_mcp.services.jobs import Job, Progress, Row
 
 DEFAULT_TIMEOUT: Final = 60.0  # the tools' default: then the device's own `timeout` counts
 _SIGNAL = re.compile(r"[A-Z0-9]{1,16}")  # it is shown among our own words, and comes from the host
+LONG: Final = 200_000  # characters of output from which an answer is made in a thread: others wait for milliseconds
 _AT_ONCE = 100  # devices worked on at once by one call
 _MOST_ROWS = 10_000  # devices times commands in one call
 _BATCH = 4  # an answer of many rows may be this many times as long as the cap of one
@@ -143,6 +145,11 @@ class Rows:
         error = unredacted
         if not row.revealed:
             error, row.facts["redacted"] = await self._desk.shown.error(unredacted, row.profile)
+        if len(error.partial) + len(getattr(error, "stderr", "")) > LONG:
+            return await anyio.to_thread.run_sync(self._failed, error, row, cap, limiter=self._desk.pool.threads)
+        return self._failed(error, row, cap)
+
+    def _failed(self, error: NetsshError, row: Row, cap: int) -> dict[str, Any]:
         answer = {**shape(row, ok=False), "error": error.facts()}
         answer["events"] = [visible(event) for event in error.events]
         if error.partial:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import anyio.to_thread
+
 from netssh_mcp.errors import CommandInterrupted, NetsshError, NotSent, OutputTooLarge, Skipped
 from netssh_mcp.guard.actions import Form
 from netssh_mcp.guard.policy import Grant
@@ -19,7 +21,7 @@ from netssh_mcp.services.answers import ours, shape
 from netssh_mcp.services.desk import Desk
 from netssh_mcp.services.jobs import Job, Progress, Row, not_sent
 from netssh_mcp.services.orders import Wish
-from netssh_mcp.services.rows import DEFAULT_TIMEOUT, Rows, each_device, seconds_for
+from netssh_mcp.services.rows import DEFAULT_TIMEOUT, LONG, Rows, each_device, seconds_for
 from netssh_mcp.services.ways import Way, way_to
 from netssh_mcp.wire.order import PLAIN
 
@@ -114,7 +116,7 @@ class _Call:
         row.running = True
         row.facts["session"] = self._wish.session
         try:
-            return self._told(await self._row(way, row), row), None
+            return await self._told(await self._row(way, row), row), None
         except NetsshError as error:
             failed = error
         except Exception as bug:  # the end of a job: our own bug costs one row, not the server
@@ -193,7 +195,12 @@ class _Call:
         self._desk.refused(row.device.name, text, refused)
         raise refused
 
-    def _told(self, reply: Reply, row: Row) -> dict[str, Any]:
+    async def _told(self, reply: Reply, row: Row) -> dict[str, Any]:
+        if len(reply.output) + len(reply.stderr) > LONG:
+            return await anyio.to_thread.run_sync(self._shape, reply, row, limiter=self._desk.pool.threads)
+        return self._shape(reply, row)
+
+    def _shape(self, reply: Reply, row: Row) -> dict[str, Any]:
         answer = shape(row, ok=True) | self._rows.text(reply.output, row, self._cap)
         answer |= {"parsed_by": "raw", "framing": reply.framing, "events": [visible(event) for event in reply.events]}
         if reply.cwd:

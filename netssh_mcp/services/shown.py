@@ -1,7 +1,7 @@
 """The one place between sessions and everything above them: what a device said, without its secrets.
 
 Replies and errors pass here before they are parsed, kept, put into a row or told; the text of a running command before
-it is given out. A long text is redacted in a worker thread.
+it is given out. A long text is redacted in a worker thread; of what was stopped, only both ends of a very long one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from netssh_mcp.errors import CommandFailed, NetsshError
+from netssh_mcp.errors import CommandFailed, NetsshError, SessionError
 from netssh_mcp.guard.redaction import Redactor
 from netssh_mcp.guard.secret_tables import begins
 from netssh_mcp.knowledge.profiles import Profile
@@ -27,6 +27,7 @@ _LINE = 400  # characters of the device's own line; cut last, since half a secre
 _OPENS = tuple("{[(>:|\\")
 _OPENERS = 4  # lines held back that only open something
 _FAR = 400_000  # characters that a key or a table may be long
+EACH_END = 2 << 20  # characters at either end of what was stopped: a second or two of looking for secrets
 _BEFORE = 16_000  # characters before a running command's new text, so that a section or a key is seen as one
 
 
@@ -70,13 +71,17 @@ class Shown:
     def _error(self, error: NetsshError, profile: Profile) -> tuple[NetsshError, int]:
         counter = _Counter(self._redactor, profile)
         shown = copy.copy(error)
-        shown.partial = counter.text(error.partial)
+        # A command that was stopped is to be answered at once, and may have sent megabytes by then.
+        both_ends = isinstance(error, SessionError) and len(error.partial) > 2 * EACH_END
+        shown.partial = counter.ends(error.partial) if both_ends else counter.text(error.partial)
         shown.events = counter.lines(error.events)
         if isinstance(shown, CommandFailed):
             shown.stderr = counter.text(shown.stderr)
         told = counter.count
         shown.message, shown.hint, line = map(counter.text, (error.message, error.hint, error.line))
         shown.line = line if len(line) <= _LINE else f"{line[: _LINE // 2]} [...] {line[-_LINE // 2 :]}"
+        if both_ends:  # in our own words: what stands in the text, a device can write too
+            shown.message += f"; {counter.left_out} bytes in the middle of its output are left out"
         return shown, told if error.partial else counter.count  # they quote what is counted already
 
 
@@ -85,6 +90,7 @@ class _Counter:
     redactor: Redactor
     profile: Profile
     count: int = 0
+    left_out: int = 0  # bytes
 
     def text(self, text: str) -> str:
         if not text:
@@ -92,6 +98,19 @@ class _Counter:
         redacted = self.redactor.redact(text, self.profile)
         self.count += redacted.count
         return redacted.text
+
+    def ends(self, text: str) -> str:
+        """The first and the last of the text, in whole lines where it has some; between them how much is missing."""
+        last = len(text) - EACH_END
+        head = text.rfind("\n", EACH_END // 2, EACH_END) + 1 or text.rfind(" ", EACH_END - _LINE, EACH_END) + 1
+        tail = text.find("\n", last, last + EACH_END // 2) + 1 or text.find(" ", last, last + _LINE) + 1
+        head, tail = head or EACH_END, tail or last
+        self.left_out += len(text[head:tail].encode("utf-8", "surrogatepass"))
+        after, _ = Partial(self.redactor, self.profile).new(text, tail, len(text), EACH_END)
+        self.count += max(0, after.count("redacted:") - text.count("redacted:", tail))
+        notice = f"[... {self.left_out} bytes are left out here: of what is stopped, both ends are kept ...]"
+        before = self.text(text[:head])
+        return f"{before}{'' if before.endswith(chr(10)) else chr(10)}{notice}\n{after}"
 
     def lines(self, lines: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(self.text, lines))
@@ -130,9 +149,10 @@ class Partial:
 
 def _open_at(text: str, at: int) -> int:
     """Where the private key or the table begins that is open at `at`; `at` itself when none is, or it is far away."""
-    begin = text.rfind("BEGIN ", 0, at)
+    far = max(0, at - _FAR)
+    begin = text.rfind("BEGIN ", far, at)
     key = text.rfind("\n", 0, begin) + 1 if begin >= 0 and text.find("END ", begin, at) < 0 else at
-    first = min(key, begins(text, at))
+    first = min(key, begins(text, at, far))
     return first if at - first <= _FAR else at
 
 
