@@ -6,10 +6,12 @@ A budget is characters as they cost in JSON: an escaped line break counts two, a
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, takewhile
 
+from netssh_mcp.guard.pieces import finds
 from netssh_mcp.model import Table
 from netssh_mcp.services.linear import searcher
 
@@ -67,19 +69,43 @@ def fold(text: str, cap: int) -> list[str]:
     return [line[at : at + width] for line in ended for at in range(0, len(line), width)]
 
 
-def cut_text(text: str, parts: list[str], cap: int, read_on: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What `fold` gives of both ends of a text, as far as an answer can show, and how many parts it has in all."""
+
+    first: list[str]
+    last: list[str]
+    total: int
+
+
+def ends(text: str, cap: int) -> Ends:
+    """Without as many strings as a text of 64 MB has lines, where that is long."""
+    if len(text) <= 8 * cap:
+        parts = fold(text, cap)
+        return Ends(parts, parts, len(parts))
+    width, size = max(1, cap // 8), len(text)
+    near = size - 2 * cap
+    line = text.rfind("\n", 0, near) + 1
+    last = text.rfind("\n") + 1
+    more = sum(1 for _ in finds(re.compile(f"[^\n]{{{width}}}"), text))  # a line's parts but one
+    total = text.count("\n") + more + (last < size) - (last < size and (size - last) % width == 0)
+    return Ends(fold(text[: 2 * cap], cap)[:-1], fold(text[line + (near - line) // width * width :], cap), total)
+
+
+def cut_text(text: str, parts: Ends, cap: int, read_on: str) -> str:
     """Head (60 %) and tail of the text around a notice; `read_on` is the end of it and has {offset} to fill in.
 
-    `parts` is the text as `fold` gives it to who reads on, so that the numbers in the notice are theirs.
+    `parts` are as `fold` gives them to who reads on, so that the numbers in the notice are theirs.
     """
     room = cap - 120 - len(read_on)
-    head = _fitting([len(part) for part in parts], int(room * 0.6))
-    before = "".join(parts[:head]) or text[: int(room * 0.6)]  # a first line longer than that is shown in part
-    tail = _fitting([len(part) for part in reversed(parts[head:])], room - len(before))
-    after = "".join(parts[len(parts) - tail :])
+    head = _fitting([len(part) for part in parts.first], int(room * 0.6))
+    before = "".join(parts.first[:head]) or text[: int(room * 0.6)]  # a first line longer than that is shown in part
+    rest = parts.last[-(parts.total - head) :] if head < parts.total else []
+    tail = _fitting([len(part) for part in reversed(rest)], room - len(before))
+    after = "".join(parts.last[len(parts.last) - tail :])
     missing = len(text) - len(before) - len(after)
     said = read_on.format(offset=head)
-    where = f"lines {head + 1}-{len(parts) - tail} of {len(parts)} ({missing} characters)"
+    where = f"lines {head + 1}-{parts.total - tail} of {parts.total} ({missing} characters)"
     return f"{before}{'' if before.endswith(chr(10)) else chr(10)}[... {where} are left out here; {said} ...]\n{after}"
 
 

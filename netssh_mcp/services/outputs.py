@@ -30,6 +30,7 @@ from netssh_mcp.services.excerpts import (
     cut_data,
     cut_rows,
     cut_text,
+    ends,
     fold,
     grep_lines,
     json_size,
@@ -123,7 +124,7 @@ class Outputs:
         if len(text) <= cap:
             return Kept(text, False, "", len(text))
         output_id = self._store(device, command, _Whole(text, table, data))
-        shown = cut_text(text, fold(text, self.cap), cap, self._read_on(output_id))
+        shown = cut_text(text, ends(text, self.cap), cap, self._read_on(output_id))
         return Kept(shown, True, output_id, len(text))
 
     def keep_rows(self, table: Table, *, device: str, command: str, text: str = "", cap: int = 0) -> KeptRows:
