@@ -41,7 +41,7 @@ def install() -> None:
     if reason := why_not():
         raise LabError(reason)
     with (Path(tempfile.gettempdir()) / "netssh-install.lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)  # the two halves of the suite may both come here on a fresh machine
+        fcntl.flock(turn, fcntl.LOCK_EX)  # the parts of the suite may come here together on a fresh machine
         if missing():
             _install()
 
