@@ -282,7 +282,7 @@ class TelnetChannel:
 
     def is_active(self) -> bool:
         """Whether it is up as far as this side can know."""
-        return not (self.closed or self.eof_received)
+        return not (self.closed or self.eof_received or self._shut())
 
     def exit_status_ready(self) -> bool:
         """Telnet tells none."""
