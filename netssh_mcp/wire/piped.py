@@ -92,8 +92,10 @@ class Piped:
         try:
             exec_channel.start(channel, BOOTSTRAP, f"{before}exec {sudo}{argv}\n".encode())
         except (OSError, EOFError, paramiko.SSHException) as error:
-            self.drop()
-            raise self._shared.lost() from error
+            if not self._shared.transport.is_active():
+                self.drop()
+                raise self._shared.lost() from error
+            # A host that runs no commands (ForceCommand) ended the channel alone, before all was written: `finish` sees.
         self._moved_at = time.monotonic()
 
     def say(self, line: bytes) -> bool:
