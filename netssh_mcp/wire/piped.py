@@ -95,7 +95,7 @@ class Piped:
             if not self._shared.transport.is_active():
                 self.drop()
                 raise self._shared.lost() from error
-            # A host that runs no commands (ForceCommand) ended the channel alone, before all was written: `finish` sees.
+            # A host that runs no commands (ForceCommand) ended the channel before all was written: `finish` sees it.
         self._moved_at = time.monotonic()
 
     def say(self, line: bytes) -> bool:
