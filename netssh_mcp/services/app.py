@@ -42,6 +42,7 @@ from netssh_mcp.sessions.pool import Closeable, Pool
 from netssh_mcp.wire.turn import Connection, Turn
 
 if TYPE_CHECKING:
+    from netssh_mcp.wire.bastions import Standing
     from netssh_mcp.wire.opener import Opener
     from netssh_mcp.wire.shared import Shared
 
@@ -160,6 +161,16 @@ class _Open:
     def expire(self, now: float) -> None:
         if self._opener is not None:
             self._opener.expire(now)
+
+    def standing(self) -> list[Standing]:
+        return self._opener.standing() if self._opener is not None else []
+
+    def look(self, name: str) -> None:
+        if self._opener is not None:
+            self._opener.look(name)
+
+    def retire(self, name: str = "") -> tuple[int, int]:
+        return self._opener.retire(name) if self._opener is not None else (0, 0)
 
     def close(self) -> None:
         if self._opener is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from netssh_mcp.knowledge.untrusted import visible
 from netssh_mcp.services.shown import Shown
@@ -13,10 +13,14 @@ from netssh_mcp.sessions.named import Named
 from netssh_mcp.sessions.pool import Pool
 from netssh_mcp.sessions.session import Session
 
+if TYPE_CHECKING:
+    from netssh_mcp.wire.bastions import Standing
+
 COLUMNS: Final = (
     *("session", "device", "name", "user", "platform", "state", "mode", "cwd", "up", "idle", "commands", "last"),
-    *("forwards", "recording", "via"),
+    *("forwards", "recording", "via", "uses"),
 )
+CONNECTION: Final = "connection"  # what a host's shared connection is called
 _LAST: Final = 200  # characters of the last command
 _PLAIN: Final = re.compile(r"[\w./@+~-]{0,200}", re.ASCII)
 
@@ -25,7 +29,7 @@ class Terminals(Protocol):
     """The open shells."""
 
     def rows(self) -> Sequence[Mapping[str, Any]]:
-        """id, device, user, uptime, idle, last, state of each."""
+        """id, device, user, platform, uptime, idle, last, state of each."""
 
 
 class Tunnels(Protocol):
@@ -69,6 +73,7 @@ class Listing:
         found = [self._pooled(session, busy=busy) for session, busy in self._pool.sessions()]
         found += [self._named(kept, fenced=fenced) for kept in self._pool.named.rows()]
         found += [self._shell(row) for row in (self._shells.rows() if self._shells is not None else ())]
+        found += [self._connection(standing) for standing in self._pool.connections()]
         return [[row.get(column) for column in COLUMNS] for row in found if devices is None or row["device"] in devices]
 
     def _pooled(self, session: Session, *, busy: bool) -> dict[str, object]:
@@ -124,7 +129,7 @@ class Listing:
             "device": device,
             "name": shell_id,
             "user": row.get("user", ""),
-            "platform": "",
+            "platform": row.get("platform", ""),
             "state": row.get("state", "open"),
             "mode": "terminal",
             "cwd": "",
@@ -135,6 +140,28 @@ class Listing:
             "forwards": self._count(device),
             "recording": self._recordings is not None and self._recordings.recording(shell_id),
             "via": [],
+        }
+
+    def _connection(self, standing: Standing) -> dict[str, object]:
+        """What the single commands, files, shells, sessions and forwards of a host go over; `uses` counts them."""
+        now, device = time.monotonic(), standing.device
+        return {
+            "session": CONNECTION,
+            "device": device.name,
+            "name": CONNECTION,
+            "user": device.username,
+            "platform": device.platform,
+            "state": "lost" if not standing.alive else "busy" if standing.users else "idle",
+            "mode": "shared",
+            "cwd": "",
+            "up": round(now - standing.since, 1),
+            "idle": 0.0 if standing.users else round(now - standing.idle_since, 1),
+            "commands": None,
+            "last": "",
+            "forwards": self._count(device.name),
+            "recording": False,
+            "via": list(device.jump),
+            "uses": standing.users,
         }
 
     def _count(self, device: str) -> int:

@@ -9,7 +9,7 @@ from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge.inventory import Device, Inventory
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.services.desk import Desk, Place
-from netssh_mcp.services.listing import COLUMNS, Listing, Terminals, Tunnels, transcript_key
+from netssh_mcp.services.listing import COLUMNS, CONNECTION, Listing, Terminals, Tunnels, transcript_key
 from netssh_mcp.services.recordings import Recordings, Screen
 from netssh_mcp.sessions.named import Named
 from netssh_mcp.wire.turn import Turn
@@ -138,6 +138,7 @@ class Sessions:
         """Idle sessions are asked whether they are still there, all at once, which takes three seconds at most."""
         only = {self._place(device).device.name} if device else None
         await self._desk.pool.look()
+        await self._desk.pool.look_at_connections()
         rows = self.listing.rows(only, fenced=True)
         return {
             "action": "list",
@@ -153,6 +154,8 @@ class Sessions:
             raise InputError("which session? `name` is empty", hint="session(action='list') shows them.")
         if self._shells is not None and any(row["id"] == name for row in self._shells.rows()):
             return {"action": "close", **await self._shells.act("close", shell_id=name)}
+        if name == CONNECTION and self._is_connection(device):
+            return self._close_connection(self._place(device).device.name)
         kept = self._kept(device, name)
         busy = kept.busy
         self._end(kept)
@@ -162,6 +165,29 @@ class Sessions:
             "device": kept.device.name,
             "state": "closed",
             "note": "A command was under way in it and is being killed; its row says what came of it." if busy else "",
+            "next": "",
+        }
+
+    def _is_connection(self, device: str) -> bool:
+        """Whether the name is that of a host's shared connection: no session has it."""
+        if device:
+            return self._desk.pool.named.find(self._place(device).device.name, CONNECTION) is None
+        if all(kept.name != CONNECTION for kept in self._desk.pool.named.rows()):
+            raise InputError("which host's connection? `device` is empty", hint="session(action='list') shows them.")
+        return False
+
+    def _close_connection(self, device: str) -> dict[str, Any]:
+        closed, used = self._desk.pool.close_connections(device)
+        if not closed + used:
+            raise InputError(
+                f"there is no shared connection to {device}", hint="session(action='list') shows what is open."
+            )
+        return {
+            "action": "close",
+            "session": CONNECTION,
+            "device": device,
+            "state": "closed" if not used else "busy",
+            "note": "It closes when what uses it has ended; what is new gets a new connection." if used else "",
             "next": "",
         }
 
@@ -196,13 +222,17 @@ class Sessions:
             if self._shells is not None:
                 await self._shells.act("close", shell_id=row["id"])
         forwards = await self._forwards.close_all(only, "closed with all sessions") if self._forwards is not None else 0
+        idle = self._desk.pool.close_idle(only)
+        connections, used = self._desk.pool.close_connections(only)
         return {
             "action": "close_all",
             "named": len(kept),
             "shells": len(shells),
             "forwards": forwards,
-            "idle": self._desk.pool.close_idle(only),
-            "note": "Commands that run outside of named sessions go on; job(action='cancel') stops them.",
+            "idle": idle,
+            "connections": connections + used,
+            "note": "Commands that run outside of named sessions go on; job(action='cancel') stops them. A connection "
+            "that they use closes behind them.",
             "next": "",
         }
 

@@ -121,6 +121,7 @@ class Shells:
                 "id": shell.shell_id,
                 "device": shell.place.device.name,
                 "user": shell.place.device.username,
+                "platform": shell.place.profile.name,
                 "uptime": round(now - shell.opened_at, 1),
                 "idle": round(now - max(shell.used_at, shell.terminal.last_data), 1),
                 "last": shell.last_line,

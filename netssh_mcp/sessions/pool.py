@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -24,6 +25,7 @@ from netssh_mcp.sessions.slots import Held, Slot, all_held, too_many_held
 from netssh_mcp.wire.turn import Connection, Turn
 
 if TYPE_CHECKING:
+    from netssh_mcp.wire.bastions import Standing
     from netssh_mcp.wire.shared import Shared
 
 _THREADS = 1024  # commands under way at once in one server; each has a worker thread while it runs
@@ -54,6 +56,15 @@ class OpenConnection(Protocol):
 
     def expire(self, now: float) -> None:
         """Close shared connections that were not used for long enough."""
+
+    def standing(self) -> list[Standing]:
+        """The connections that hosts' commands, files, shells and forwards share."""
+
+    def look(self, name: str) -> None:
+        """Ask those of a host that nobody uses whether they are still there."""
+
+    def retire(self, name: str = "") -> tuple[int, int]:
+        """Close those of a host, or all; how many now, and how many behind their last user."""
 
     def close(self) -> None:
         """Close all shared connections."""
@@ -270,6 +281,21 @@ class Pool:
             for session in idle:
                 if session.connection.alive and session.used_at < before:
                     tasks.start_soon(self.answers, session)
+
+    def connections(self) -> list[Standing]:
+        """The connections that hosts' commands, files, shells and forwards share."""
+        return self._open_connection.standing()
+
+    async def look_at_connections(self) -> None:
+        """As `look`, of those connections."""
+        async with anyio.create_task_group() as tasks:
+            for name in {each.device.name for each in self.connections() if not each.users}:
+                asked = partial(anyio.to_thread.run_sync, self._open_connection.look, name, limiter=self.threads)
+                tasks.start_soon(asked)
+
+    def close_connections(self, name: str = "") -> tuple[int, int]:
+        """Close those of a host, or all, once nobody uses them; how many closed now, and how many are in use."""
+        return self._open_connection.retire(name)
 
     def close_idle(self, name: str = "") -> int:
         """Close the idle sessions of a device, or of all, that nobody keeps; how many there were."""

@@ -10,6 +10,7 @@ import contextlib
 import copy
 import threading
 import time
+from dataclasses import dataclass
 
 import paramiko
 
@@ -30,6 +31,17 @@ _LATE = 180.0  # seconds after which a jump host's own attempt to connect has en
 _PROHIBITED, _FAILED, _UNKNOWN_TYPE, _SHORTAGE = 1, 2, 3, 4  # RFC 4254, 5.1
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A shared connection as it is now. Times are monotonic; `users` are the logins and places on it."""
+
+    device: Device
+    alive: bool
+    users: int
+    since: float
+    idle_since: float
+
+
 class Bastion:
     """One authenticated connection to the last of `hops`, made in a thread of its own, and who uses it."""
 
@@ -44,7 +56,8 @@ class Bastion:
         self.finished = False  # the login: there is a connection, or an error
         self.retired = False  # nobody new may use it
         self.after_loss = False  # the one before it was lost, and nobody has been told
-        self.idle_since = self.proven_at = time.monotonic()
+        self.silent = False  # it did not answer when it was asked last
+        self.since = self.idle_since = self.proven_at = time.monotonic()
         self.sudo = owner.sudo
         self._owner = owner
 
@@ -75,7 +88,8 @@ class Bastion:
             if self._asked is None or self._asked.over:
                 self._asked = _Asked(self.link.transport)
             asked = self._asked  # somebody else's is as good: a silent peer is asked once
-        if not asked.answered(max(0.1, min(_PROBE, (deadline - now) / 2))):
+        self.silent = not asked.answered(max(0.1, min(_PROBE, (deadline - now) / 2)))
+        if self.silent:
             return False
         self.proven_at = time.monotonic()
         return True
@@ -183,7 +197,7 @@ class Bastions:
             error = failed
         finally:
             with self._lock:
-                bastion.proven_at = bastion.idle_since = time.monotonic()
+                bastion.since = bastion.proven_at = bastion.idle_since = time.monotonic()
                 bastion.error, bastion.finished = error, True
                 if error is not None:
                     self._forget(bastion)
@@ -241,6 +255,38 @@ class Bastions:
                 self._forget(bastion)
         for bastion in over:
             bastion.link.close()
+
+    def standing(self) -> list[Standing]:
+        """Every connection that is logged in, or was lost and has not been replaced."""
+        with self._lock:
+            return [
+                Standing(each.device, each.alive and not each.silent, len(each.users), each.since, each.idle_since)
+                for each in self._open.values()
+                if each.finished
+            ]
+
+    def look(self, name: str) -> None:
+        """Ask the idle connections to a device whether they are still there; a few seconds at most."""
+        with self._lock:
+            idle = [
+                each for each in self._open.values() if each.device.name == name and each.finished and not each.users
+            ]
+        for each in idle:
+            if each.alive:
+                each.answers(time.monotonic() + 2 * _PROBE)
+
+    def retire(self, name: str = "") -> tuple[int, int]:
+        """Close connections to a device, or all, now or when the last user goes; how many of each."""
+        with self._lock:
+            found = [each for each in self._open.values() if each.finished and name in ("", each.device.name)]
+            idle = [each for each in found if not each.users]
+            for each in found:
+                each.retired = True  # nobody new gets it
+            for each in idle:
+                self._forget(each)
+        for each in idle:
+            each.link.close()
+        return len(idle), len(found) - len(idle)
 
     def close(self) -> None:
         """Close everything, in use or not."""

@@ -15,7 +15,7 @@ from netmiko.exceptions import NetmikoBaseException, ReadTimeout
 from netssh_mcp.errors import AuthenticationFailed, InputError, NetsshError, PromptNotFound, SessionLost, Unreachable
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
-from netssh_mcp.wire.bastions import IDLE, Bastions
+from netssh_mcp.wire.bastions import IDLE, Bastions, Standing
 from netssh_mcp.wire.breaker import Breaker
 from netssh_mcp.wire.credentials import plain
 from netssh_mcp.wire.dial import Allowed, anywhere
@@ -112,6 +112,20 @@ class Opener:
         """Close shared connections that nobody has used for long enough at `now` (monotonic)."""
         self._hosts.expire(now)
         self._bastions.expire(now)
+
+    def standing(self) -> list[Standing]:
+        """The connections that commands, files, shells and forwards of a host share."""
+        return self._hosts.standing()
+
+    def look(self, name: str) -> None:
+        """Ask the idle ones of a host whether they are still there; a few seconds at most."""
+        self._hosts.look(name)
+
+    def retire(self, name: str = "") -> tuple[int, int]:
+        """Close those of a host, or of all, and what is kept to jump hosts; how many now, and how many when unused."""
+        closed = self._hosts.retire(name)
+        self._bastions.retire(name)  # behind the others: they go through these
+        return closed
 
     def close(self) -> None:
         """Close all shared connections."""

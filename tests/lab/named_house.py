@@ -11,6 +11,8 @@ from typing import Any
 import anyio
 
 from netssh_mcp.services.app import App, open_app
+from netssh_mcp.wire.shared import Shared
+from netssh_mcp.wire.turn import Turn
 from tests.devices.house import settings
 from tests.lab.own_sshd import OwnSshd, own_sshd
 from tests.lab.reallab import RealLab
@@ -38,6 +40,11 @@ class House:
         assert row["ok"], row
         return str(row["output"])
 
+    async def shared(self) -> Shared:
+        """A place on the connection to the host; the caller closes it, or all are."""
+        place = self.app.sessions._desk.place("own")
+        return await self.app.pool.share(place.hops, Turn())
+
     async def busy(self, name: str) -> None:
         """Wait until a command of that session runs."""
         while True:
@@ -47,6 +54,10 @@ class House:
             await anyio.sleep(0.01)
 
     async def sessions(self) -> list[dict[str, Any]]:
+        return [row for row in await self.listed() if row["session"] != "connection"]
+
+    async def listed(self) -> list[dict[str, Any]]:
+        """With the connection that all of them share."""
         sheet = (await self.app.sessions.act("list"))["sessions"]
         return [dict(zip(sheet["columns"], row, strict=True)) for row in sheet["rows"]]
 

@@ -358,13 +358,59 @@ async def test_the_list_says_what_each_session_is_and_does(bash: House) -> None:
         "recording": False,
     }
     assert (busy["name"], busy["idle"], busy["last"]) == ("busy-one", 0.0, "sleep 60")
-    assert (terminal["name"], terminal["state"]) == (shell["shell_id"], "open")
+    assert (terminal["name"], terminal["state"], terminal["platform"]) == (shell["shell_id"], "open", "linux")
     listed = bash.app.devices.list(view="sessions")
-    assert [row[listed["columns"].index("name")] for row in listed["rows"]] == ["work", "busy-one", shell["shell_id"]]
+    names = [row[listed["columns"].index("name")] for row in listed["rows"]]
+    assert names == ["work", "busy-one", shell["shell_id"], "connection"]
     closed = await bash.app.sessions.act("close_all")
     assert (closed["named"], closed["shells"], await bash.sessions()) == (2, 1, [])
     ended = await bash.app.jobs.act("wait", job["job_id"], wait=10)
     assert "was closed while the command ran" in ended["rows"][0]["error"]["message"], ended
+
+
+async def test_the_connection_that_single_commands_share_is_listed_and_closed_when_nothing_uses_it(
+    bash: House, real_lab: RealLab
+) -> None:
+    await bash.run("true", session="")
+    (row,) = await bash.listed()
+    assert {key: row[key] for key in ("session", "name", "device", "user", "state", "uses", "platform")} == {
+        "session": "connection",
+        "name": "connection",
+        "device": "own",
+        "user": real_lab.ops.name,
+        "state": "idle",
+        "uses": 0,
+        "platform": "linux",
+    }
+    await bash.run("cd /usr")
+    (row,) = [row for row in await bash.listed() if row["session"] == "connection"]
+    assert (row["state"], row["uses"]) == ("busy", 1)
+    shared = await bash.shared()
+    transport = shared.transport
+    shared.close()
+    closed = await bash.app.sessions.act("close_all", "own")
+    assert (closed["named"], closed["connections"], await bash.listed()) == (1, 1, [])
+    assert not transport.is_active()
+
+    assert not (await bash.one("true", session=""))["reconnected"]  # it was closed, not lost
+    assert (await bash.app.sessions.act("close", "own", "connection"))["state"] == "closed"
+    assert await bash.listed() == []
+    with pytest.raises(InputError, match="no shared connection"):
+        await bash.app.sessions.act("close", "own", "connection")
+    with pytest.raises(InputError, match="which host"):
+        await bash.app.sessions.act("close", name="connection")
+
+
+async def test_a_connection_in_use_closes_behind_its_last_user(bash: House) -> None:
+    await bash.run("true", session="")
+    shared = await bash.shared()
+    closed = await bash.app.sessions.act("close", "own", "connection")
+    assert (closed["state"], shared.alive) == ("busy", True)
+    assert await bash.said("echo new", session="") == "new\n"
+    assert shared.alive
+    transport = shared.transport
+    shared.close()
+    assert not transport.is_active()
 
 
 async def test_closing_a_session_kills_what_runs_in_it_and_a_new_one_begins_anew(bash: House) -> None:
