@@ -153,6 +153,8 @@ class DeviceFiles:
         answer["entries"] = {"columns": list(COLUMNS), "rows": [entry.row() for entry in page]}
         if end < len(found):
             answer["next"] = f"{len(found) - end} more: offset={end} goes on."
+        if offset and found and not page:
+            answer["note"] = f"nothing is at offset {offset}: there are {len(found)} entries"
         if not found:
             kept = self._desk.outputs.keep(
                 self._desk.shown.line(text, call.place.profile), device=call.device, command=call.grant.command
@@ -275,6 +277,8 @@ class DeviceFiles:
             answer["output_id"] = kept.output_id
         if more:
             answer["next"] = f"{size} bytes in all: offset={answer['next_offset']} goes on, action='download' has all."
+        if offset and offset >= size:
+            answer["note"] = f"nothing is at offset {offset}: the file has {size} bytes"
         return answer
 
     async def _uploaded(self, call: _Call, source: Source, *, overwrite: bool) -> dict[str, Any]:

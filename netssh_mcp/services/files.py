@@ -27,6 +27,7 @@ from netssh_mcp.services.file_text import (
     encoded,
     name_shown,
 )
+from netssh_mcp.services.given import NOT_GIVEN, fitting, was_given
 from netssh_mcp.services.jobs import Progress
 from netssh_mcp.services.local_files import LocalRoots
 from netssh_mcp.sessions import transfers
@@ -81,9 +82,16 @@ class Files:
         progress: Progress | None = None,
     ) -> dict[str, Any]:
         """What the `get_file` tool does."""
+        more: dict[str, object] = {
+            "local_path": local_path,
+            "encoding": encoding,
+            "offset": offset,
+            "overwrite": overwrite,
+        }
+        fitting("get_file", action, sudo=sudo, hidden=hidden, **more)
         place = self._desk.place(device)
         if not place.linux:
-            _only_linux(sudo=sudo)
+            _only_linux(sudo=sudo, hidden=hidden)
             return await self._network.get(
                 place,
                 path,
@@ -120,7 +128,7 @@ class Files:
         path: str,
         *,
         action: str = "write",
-        content: str = "",
+        content: str = NOT_GIVEN,
         local_path: str = "",
         mode: str = "",
         sudo: bool = False,
@@ -131,6 +139,14 @@ class Files:
         progress: Progress | None = None,
     ) -> dict[str, Any]:
         """What the `put_file` tool does."""
+        fitting("put_file", action, content=content, local_path=local_path, mode=mode, sudo=sudo, encoding=encoding)
+        fitting("put_file", action, append=append, overwrite=overwrite, make_dirs=make_dirs)
+        if action == "write" and not was_given(content):
+            raise InputError(
+                "`content` is missing; nothing was written",
+                hint="Give the text; to send a local file use action='upload' with `local_path`; content='' makes the "
+                "file empty.",
+            )
         place = self._desk.place(device)
         if not place.linux:
             _only_linux(sudo=sudo, mode=mode, append=append, make_dirs=make_dirs)
@@ -206,7 +222,9 @@ class Files:
             answer["output_id"] = kept.output_id
         if more:
             answer["next"] = f"{size} bytes in all: offset={answer['next_offset']} goes on, action='download' has all."
-        if text.undecodable:
+        if offset and len(data) <= context:
+            answer["note"] = f"nothing is at offset {offset}: the file has {size} bytes"
+        elif text.undecodable:
             answer["note"] = f"{text.undecodable} places are no {encoding} and shown as U+FFFD"
         return answer
 
@@ -229,6 +247,8 @@ class Files:
         answer["entries"] = {"columns": list(COLUMNS), "rows": rows}
         if end < len(names):
             answer["next"] = f"{len(names) - end} more: offset={end} goes on."
+        if offset and not page:
+            answer["note"] = f"nothing is at offset {offset}: there are {len(names)} entries"
         return answer
 
     async def _stat(self, ask: Ask, found: _Found) -> dict[str, Any]:
@@ -372,6 +392,8 @@ class Files:
                 real = await far.real(grant, path)
             except FileRefused as error:
                 if not make_dirs or path == "/" or transfers.needs_sudo(error):
+                    if ask.action in ("write", "upload", "mkdir") and transfers.is_missing(error):
+                        error.hint = "make_dirs=true makes missing parents."
                     raise
                 path, _, name = path.rpartition("/")
                 path, rest = path or "/", f"{name}/{rest}".rstrip("/")

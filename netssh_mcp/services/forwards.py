@@ -14,6 +14,7 @@ from netssh_mcp.guard.addresses import literal
 from netssh_mcp.guard.destinations import ANY, Destination, destination
 from netssh_mcp.guard.policy import Grant
 from netssh_mcp.services.desk import Desk, Place
+from netssh_mcp.services.given import fitting
 from netssh_mcp.sessions import forwards as floor
 from netssh_mcp.wire.forward_plan import Judge, Kind, Plan
 
@@ -73,6 +74,8 @@ class Forwards:
         forward_id: str = "",
     ) -> dict[str, Any]:
         """What the `forward` tool does."""
+        to_where = {"kind": kind, "host": host, "port": port, "listen": listen, "bind": bind, "lifetime": lifetime}
+        fitting("forward", action, device=device, forward_id=forward_id, **to_where)
         if action == "list":
             return self._listed(device)
         if action == "close":

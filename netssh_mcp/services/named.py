@@ -9,6 +9,7 @@ from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge.inventory import Device, Inventory
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.services.desk import Desk, Place
+from netssh_mcp.services.given import fitting
 from netssh_mcp.services.listing import COLUMNS, CONNECTION, Listing, Terminals, Tunnels, transcript_key
 from netssh_mcp.services.recordings import Recordings, Screen
 from netssh_mcp.sessions.named import Named
@@ -51,6 +52,7 @@ class Sessions:
         """What the `session` tool does. InputError, CommandDenied, AuditError; errors of a login."""
         if action not in ACTIONS:
             raise InputError(f"no action {action[:30]!r}; {did_you_mean(action, ACTIONS)}")
+        fitting("session", action, device=device, name=name, format=form)
         if name and not NAME.fullmatch(name):
             raise InputError(
                 f"{name[:40]!r} is no name for a session",

@@ -17,6 +17,7 @@ from netssh_mcp.guard.policy import Grant
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.knowledge.profiles import Profile
 from netssh_mcp.services.desk import Desk, Place
+from netssh_mcp.services.given import fitting
 from netssh_mcp.services.linear import searcher
 from netssh_mcp.services.shell_text import ANSWERED, SETTLED, Answered, Reading, Watch
 from netssh_mcp.sessions import terminals
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SIZE: Final = (120, 40)  # columns and rows: wide enough for tables, and most programs fill what they get
+ON: Final = -1  # as a cursor: go on where the last answer ended
 PER_DEVICE, PER_SERVER = 4, 50
 ACTIONS: Final = ("open", "send", "key", "read", "screen", "wait", "close")
 _KEPT: Final = 600.0  # seconds that an ended shell can still be read
@@ -57,6 +59,7 @@ class Shell:
     opened_at: float = field(default_factory=time.monotonic)
     used_at: float = field(default_factory=time.monotonic)
     last_line: str = ""
+    given: int = 0  # where the last answer ended
     freed: bool = False  # what it held on the device was given back
     expired: bool = False
 
@@ -85,7 +88,7 @@ class Shells:
         text: str = "",
         enter: bool = True,
         keys: Sequence[str] = (),
-        cursor: int = 0,
+        cursor: int = ON,
         pattern: str = "",
         quiet: float = 0.0,
         wait: float = 10.0,
@@ -93,6 +96,8 @@ class Shells:
         """What the `shell` tool does. InputError, CommandDenied, AuditError; errors of a login; SessionLost."""
         if action not in ACTIONS:
             raise InputError(f"no action {action[:30]!r}; {did_you_mean(action, ACTIONS)}")
+        fitting("shell", action, device=device, shell_id=shell_id, text=text, enter=enter, keys=list(keys))
+        fitting("shell", action, cursor=cursor, pattern=pattern, quiet=quiet, wait=wait)
         found = searcher(pattern) if pattern else None
         if action == "open":
             shell = await self._open(device)
@@ -100,6 +105,7 @@ class Shells:
             return await self._answer(shell, 0, half=True)
         shell = self._find(shell_id)
         shell.used_at = time.monotonic()
+        cursor = shell.given if cursor == ON else cursor
         if action == "close":
             return await self._close(shell)
         if action == "screen":
@@ -262,6 +268,7 @@ class Shells:
     async def _answer(self, shell: Shell, cursor: int, *, half: bool) -> dict[str, Any]:
         over = shell.terminal.ended is not None
         piece = await self._thread(lambda: shell.reading.piece(cursor, half=half or over))
+        shell.given = piece.cursor
         answer = {
             **await self._facts(shell),
             "text": piece.text,

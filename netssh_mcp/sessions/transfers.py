@@ -192,6 +192,13 @@ def by_sudo(
     return Far(SudoFiles(shared, turn, password, patience=patience), Meter(), turn, limiter)
 
 
+def is_missing(error: NetsshError) -> bool:
+    """Whether a file, or a folder on the way to it, is not there."""
+    from netssh_mcp.wire.remote_files import NotThere
+
+    return isinstance(error, NotThere)
+
+
 def needs_sudo(error: NetsshError) -> bool:
     """Whether the same may succeed under sudo."""
     from netssh_mcp.wire.remote_files import NoPermission

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from mcp.types import CallToolResult
 from pydantic import Field
 
+from netssh_mcp.services.given import NOT_GIVEN
 from netssh_mcp.tools import render
 from netssh_mcp.tools.answers import answer, answers
 from netssh_mcp.tools.observe import Count, Ctx, app
@@ -60,7 +61,7 @@ async def put_file(
     device: Device,
     path: RemotePath,
     action: Annotated[Literal["write", "upload", "mkdir", "delete"], Field(description="What to do.")] = "write",
-    content: Annotated[str, Field(description="write: the text, 2 MB at most.")] = "",
+    content: Annotated[str, Field(description="write: the text, 2 MB at most.")] = NOT_GIVEN,
     local_path: LocalPath = "",
     mode: Annotated[str, Field(description="Permissions in octal, such as 0644; empty keeps or 0644.")] = "",
     sudo: Sudo = False,

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from netssh_mcp.tools import render
 from netssh_mcp.tools.answers import answer, answers
-from netssh_mcp.tools.observe import Count, Ctx, app
+from netssh_mcp.tools.observe import Ctx, app
 from netssh_mcp.tools.strict import Strings
 from netssh_mcp.tools.waiting import Progress, alive
 
@@ -52,7 +52,7 @@ async def shell(
     keys: Annotated[
         Strings, Field(description="key: enter, tab, esc, space, backspace, up, pgdn, home, f1, ctrl-c, alt-x ...")
     ] = [],  # noqa: B006
-    cursor: Annotated[Count, Field(description="read, wait: from here; the last answer gave it.")] = 0,
+    cursor: Annotated[int, Field(ge=-1, description="read, wait: from here; -1: where the last answer ended.")] = -1,
     pattern: Annotated[str, Field(description="wait: until this regex comes behind `cursor`.")] = "",
     quiet: Annotated[float, Field(ge=0, le=60, description="wait: or until silent for so many seconds.")] = 0,
     wait: Annotated[float, Field(ge=0, le=300, description="At most so many seconds.")] = 10,

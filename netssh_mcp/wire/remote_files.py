@@ -211,9 +211,7 @@ def exists(path: str, device: str) -> FileRefused:
 
 def not_there(path: str, device: str) -> NotThere:
     """The file, or a folder on the way to it."""
-    return NotThere(
-        f"there is no {path}", device=device, hint="List the folder above it; make_dirs=true makes missing parents."
-    )
+    return NotThere(f"there is no {path}", device=device, hint="List the folder above it: get_file(action='list').")
 
 
 def not_empty(path: str, device: str) -> FileRefused:

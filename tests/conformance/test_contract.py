@@ -46,7 +46,7 @@ OPERATE: dict[str, dict[str, Any]] = {
         "text": "",
         "enter": True,
         "keys": [],
-        "cursor": 0,
+        "cursor": -1,
         "pattern": "",
         "quiet": 0,
         "wait": 10,

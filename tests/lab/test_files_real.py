@@ -28,6 +28,7 @@ from netssh_mcp.errors import AuthenticationFailed, CommandDenied, FileRefused, 
 from netssh_mcp.knowledge.settings import Settings
 from netssh_mcp.services.app import App, open_app
 from netssh_mcp.services.files import Files
+from netssh_mcp.tools.operate import tools as operate_tools
 from tests.devices.house import audit_records
 from tests.devices.openssh import SSHD, keygen, needed
 from tests.lab.conftest import unavailable
@@ -861,3 +862,36 @@ async def test_a_full_disk_is_named_and_the_old_file_is_whole(
     assert "is as it was" in caught.value.message
     assert (tiny / "x").read_text() == "old"
     assert strays(tiny) == []
+
+
+# -- what was not given ----------------------------------------------------------------------------------------------
+
+
+async def test_a_write_without_content_leaves_the_file_alone_and_an_empty_one_empties_it(app: App, there: Path) -> None:
+    path = there / "kept"
+    await app.files.put("linux1", str(path), content="kept")
+    tool = next(tool for tool in operate_tools() if tool.name == "put_file")
+    bare = tool.fn_metadata.arg_model.model_validate({"device": "linux1", "path": str(path)}).model_dump_one_level()
+    with pytest.raises(InputError, match="`content` is missing"):
+        await app.files.put("linux1", str(path), content=bare["content"])
+    with pytest.raises(InputError, match="`local_path` means nothing"):
+        await app.files.put("linux1", str(path), local_path="/etc/hosts")
+    assert path.read_text() == "kept"
+    await app.files.put("linux1", str(path), content="")
+    assert path.read_text() == ""
+
+
+async def test_an_offset_behind_the_end_is_told(files: Files, there: Path) -> None:
+    (there / "x").write_text("four")
+    answer = await files.get("linux1", str(there / "x"), offset=9)
+    assert (answer["text"], answer["note"]) == ("", "nothing is at offset 9: the file has 4 bytes")
+    assert "there are 1 entries" in (await files.get("linux1", str(there), action="list", offset=5))["note"]
+
+
+async def test_make_dirs_is_told_to_who_writes_only(files: Files, there: Path) -> None:
+    with pytest.raises(FileRefused) as read:
+        await files.get("linux1", str(there / "a" / "x"))
+    with pytest.raises(FileRefused) as written:
+        await files.put("linux1", str(there / "a" / "x"), content="x")
+    assert "make_dirs" not in (read.value.hint or "")
+    assert "make_dirs" in (written.value.hint or "")

@@ -264,6 +264,16 @@ async def test_a_flood_neither_fills_the_memory_nor_holds_up_others(opened: Open
     assert "\non\nready$ " in await shell.send("echo o''n")
 
 
+async def test_without_a_cursor_reading_goes_on_where_the_last_answer_ended(opened: Opened) -> None:
+    shell = await (await opened()).shell()
+    await shell.send("echo wanted")
+    answer = await shell.act("wait", pattern="wanted", quiet=0.3, wait=LONG)
+    assert (answer["why"], answer["text"]) == ("quiet", "")
+    await shell.act("send", text="sleep 0.5; echo found", pattern="echo found", wait=LONG)
+    assert (await shell.act("wait", pattern="^found$", wait=LONG))["why"] == "pattern"
+    assert "wanted" in (await shell.act("read", cursor=0))["text"]
+
+
 async def test_a_pattern_is_not_found_in_text_before_the_cursor(opened: Opened) -> None:
     shell = await (await opened()).shell()
     await shell.send("echo wanted; echo more")
