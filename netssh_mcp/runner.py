@@ -1,4 +1,5 @@
-"""The life of a stdio server: it ends within a second, sessions closed, whoever ends it and whatever is under way.
+"""The life of a stdio server: it ends within a second, sessions closed, whoever ends it; within 3 s where commands that
+are under way have to be stopped at the far side first.
 
 The SDK's own `run("stdio")` waits for its stdin thread and for threads of running calls, dies on SIGTERM without
 cleanup and survives its parent (modelcontextprotocol/python-sdk#2231). Here the services are opened and closed by a
@@ -34,7 +35,7 @@ AppT = TypeVar("AppT")
 Open = Callable[[], AbstractAsyncContextManager[AppT]]
 Build = Callable[[AppT], "MCPServer[AppT]"]
 
-CLOSING = 3.0  # seconds that closing sessions and flushing the audit may take
+CLOSING = 3.0  # seconds that stopping commands, closing sessions and flushing the audit may take
 WATCH = 0.25  # seconds between looks at the parent and at stdin
 WARM_AFTER = 0.25  # seconds: a client's first `tools/list` comes before
 # What the first command needs and the start must not pay for (0.3 s together). By name: only `wire` imports them.

@@ -96,13 +96,14 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             shells, forwards = Shells(desk), Forwards(desk)
             sessions = Sessions(desk, shells, forwards)
             tasks.start_soon(shells.sweep)
+            actions = JobActions(jobs, audit, vault)
             try:
                 yield App(
                     settings,
                     commands,
                     Devices(inventory, profiles, pool, wall, sessions.listing),
                     outputs,
-                    JobActions(jobs, audit, vault),
+                    actions,
                     pool,
                     harvester,
                     runs=Runs(desk),
@@ -116,9 +117,12 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
                 failure = error  # raised outside: a task group would wrap it
             finally:
                 with anyio.CancelScope(shield=True):
-                    await shells.aclose()
-                    await forwards.aclose()
+                    async with anyio.create_task_group() as ending:
+                        ending.start_soon(actions.stop)
+                        ending.start_soon(shells.aclose)
+                        ending.start_soon(forwards.aclose)
                     await pool.aclose()
+                    await actions.closed()
                 tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure

@@ -112,7 +112,8 @@ class Desk:
         record = Recorded(self.allowed(grant, **more))
         began = time.monotonic()
         try:
-            yield record
+            with self.jobs.call(grant.device.name, self.shown.line(grant.line, grant.profile)):
+                yield record
         except BaseException as error:
             self.audit.record_outcome(
                 record.decision,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any, Final, get_args
 
 import anyio
 import anyio.to_thread
 
-from netssh_mcp.errors import InputError
+from netssh_mcp.errors import AuditError, InputError
 from netssh_mcp.guard.audit import Audit
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.knowledge.vault import Vault
@@ -17,11 +18,16 @@ from netssh_mcp.services import typed
 from netssh_mcp.services.history import named, short, stamp
 from netssh_mcp.services.jobs import Job, Jobs, Row
 
+log = logging.getLogger(__name__)
+
 _SETTLES: Final = 2.0  # seconds that an input or a signal may take to show what it did
+_LEAVING: Final = 2.3  # seconds for stopping all at the end: the wire's own bound is 2, and the runner gives 3
+_LAST: Final = 0.2  # seconds that commands get to tell that their connection was closed
 _STOPS: Final = 5.0  # seconds that a cancel may take; the wire needs under one, a login may not
 _NOTES: Final = 3
 _LISTED: Final = 50
 _NAMES: Final = 3
+_UNSURE: Final = ("still run", "is not confirmed", "was not confirmed")  # the wires' own words
 
 
 class JobActions:
@@ -106,6 +112,37 @@ class JobActions:
             else "",
         }
 
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """At the App's end, while connections are open: stop what is under way at the far side, in bounded time.
+
+        Each command's outcome goes on record as ever. What is not known to have stopped is an event, `left_running`.
+        """
+        jobs = self._jobs.under_way()
+        for job in jobs:
+            job.cancel()
+        with anyio.move_on_after(_LEAVING):
+            await self._jobs.quiet()
+        for job in jobs:
+            for row in job.rows:
+                if row.running and (why := _unsure(row)):
+                    self._left(row.device.name, row.partial.line(row.command), why, row.turn.pid)
+        for device, command in self._jobs.calls.values():
+            self._left(device, command, "it had not stopped when the server ended")
+
+    async def closed(self) -> None:
+        """Behind the connections: what did not stop has lost its own, and puts that on record."""
+        with anyio.move_on_after(_LAST):
+            await self._jobs.quiet()
+
+    def _left(self, device: str, command: str, why: str, pid: int = 0) -> None:
+        number = {"pid": str(pid)} if pid else {}
+        try:
+            self._audit.record_event("left_running", device=device, command=command[:500], reason=why, **number)
+        except AuditError as error:  # the rest is to be closed all the same
+            log.error("%s: %s may still run (%s): %s", device, command[:200], why, error)  # noqa: TRY400 - said whole
+
     # -- answers -------------------------------------------------------------------------------------------------
 
     def _listing(self) -> dict[str, Any]:
@@ -178,9 +215,17 @@ def _open(job: Job) -> list[object]:
     ]
 
 
+def _unsure(row: Row) -> str:
+    """Why a command that was to be stopped may still run; "" when it does not."""
+    if row.answer is None:
+        return "it had not stopped when the server ended"
+    message = str(row.answer["error"]["message"]) if row.answer.get("error") else ""
+    return row.partial.line(message)[:300] if any(words in message for words in _UNSURE) else ""
+
+
 def _stopped(job: Job) -> tuple[int, int, int]:
     """Rows that were stopped or not sent, that may still run there, and that have not answered the cancel yet."""
     cut = [row.answer["error"] for row in job.rows if row.answer and row.answer.get("error")]
     cut = [error for error in cut if error["kind"] == "interrupted"]
-    running = sum("still run" in error["message"] for error in cut)  # the wires' own words
+    running = sum(any(words in error["message"] for words in _UNSURE) for error in cut)
     return len(cut) - running, running, sum(row.answer is None for row in job.rows)

@@ -6,10 +6,11 @@ given out, cancelling the call interrupts its commands; afterwards only `cancel`
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Final, Literal
@@ -79,6 +80,16 @@ class Row:
     def note(self) -> str:
         """What a row that is not sent waits for; "" when that is clear."""
         return self.holders(self) if self.turn.queued and self.holders is not None else ""
+
+    @property
+    def kept(self) -> str:
+        """The name of the kept session that it goes into, or ""."""
+        return str(self.facts.get("session", ""))
+
+    @property
+    def pooled(self) -> bool:
+        """Whether it takes one of `max_sessions` though no session is kept for it: of a host only `show` does."""
+        return not self.kept and not (self.profile.driver == "linux" and "session" in self.facts)
 
     def head(self) -> dict[str, Any]:
         """What names this row in every answer."""
@@ -197,6 +208,7 @@ class Jobs:
         self._under_way: dict[int, Job] = {}
         self._given_out: OrderedDict[str, Job] = OrderedDict()
         self.history: Final = History()
+        self.calls: Final[dict[anyio.Event, tuple[str, str]]] = {}  # device and command of what is under way and no job
 
     def start(
         self, title: str, rows: list[Row], work: Callable[[Job], Awaitable[None]], progress: Progress | None
@@ -258,16 +270,46 @@ class Jobs:
         """Those that were given out and have not ended, the newest first."""
         return [job for job in reversed(self._given_out.values()) if not job.done.is_set()]
 
+    def under_way(self) -> list[Job]:
+        """All that have not ended, whether they were given out or not."""
+        return list(self._under_way.values())
+
+    @contextlib.contextmanager
+    def call(self, device: str, command: str) -> Iterator[None]:
+        """Something that is no job and goes on at a device: a transfer, a terminal that opens."""
+        ended = anyio.Event()
+        self.calls[ended] = device, command
+        try:
+            yield
+        finally:
+            del self.calls[ended]
+            ended.set()
+
+    async def quiet(self) -> None:
+        """Wait until nothing of all that is under way by now is any more."""
+        for event in [*(job.done for job in self._under_way.values()), *self.calls]:
+            await event.wait()
+
     def _holders(self, row: Row) -> str:
-        """Who has the sessions that this row waits for."""
-        name = row.device.name
-        held = [
-            f"{other.partial.line(other.command)[:80]!r} ({_of(job)}, {other.turn.waiting or other.state})"
+        """Who has the session that this row waits for: the kept one of that name, or else one of `max_sessions`."""
+        there = [
+            (job, other)
             for job in self._under_way.values()
             for other in job.rows
-            if other.device.name == name and other is not row and other.state in ("running", "waiting")
+            if other.device.name == row.device.name and other is not row and other.state in ("running", "waiting")
         ]
-        by = ", ".join(held[:_HELD_BY]) or "a kept session or a terminal (session(action='list'))"
+        name = row.kept
+        same = [pair for pair in there if name and pair[1].kept == name]
+        if row.profile.driver == "linux" or same:
+            # A host's kept sessions and single commands are channels of one connection: none takes another's place.
+            there = same if name else [pair for pair in there if pair[1].pooled]
+        held = [
+            f"{other.partial.line(other.command)[:80]!r} ({_of(job)}, {other.turn.waiting or other.state})"
+            for job, other in there[:_HELD_BY]
+        ]
+        by = ", ".join(held) or "a kept session or a terminal (session(action='list'))"
+        if name and (same or row.profile.driver == "linux"):
+            return f"not sent yet: the kept session {name!r} is in use, by {by}; it is sent when that is free"
         return (
             f"not sent yet: the session that it needs is in use (max_sessions {row.device.max_sessions}), by {by}; "
             "it is sent when one is free"

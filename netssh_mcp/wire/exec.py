@@ -140,6 +140,7 @@ class Execution:
             while self._take():
                 if self._size > self._limit:
                     raise self._given_up(OutputTooLarge, f"more than {self._limit} bytes came back")
+            turn.pid = self._head.pid
             if over:
                 return
             if turn.cancelled:
@@ -386,9 +387,7 @@ class Execution:
             f"{reason}; {halt.words(self._head.pid)}",
             device=self.device,
             partial=partial,
-            hint="Raise `timeout`, or narrow the command."
-            if halt.stopped
-            else f"Look at process {self._head.pid or '(unknown)'} there before running it again.",
+            hint=halt.hint(self._head.pid),
             effect="none" if harmless else None,
         )
 

@@ -199,7 +199,7 @@ class LoginShell:
         if turn.cancelled:
             raise not_sent(self.device.name, repr(line[:200]))
         turn.forget_input()
-        turn.partial, turn.errors = command.framed.first, command.framed.second
+        turn.partial, turn.errors, turn.pid = command.framed.first, command.framed.second, self.pid
         self._running = True
         try:
             self._prepare(order, deadline, turn)
@@ -359,7 +359,7 @@ class LoginShell:
         """Stop the command, keep the shell if it can be kept, and say what came of it."""
         partial, command.given_up = command.framed.partial(), True  # what comes from here on is not its own
         effect: Effect | None = None if isinstance(error, CommandTimeout) else "none"
-        after, hint = "it was interrupted, and the session goes on", "Raise `timeout`, or narrow the command."
+        after, hint = "it was interrupted, and the session goes on", error.hint
         if not self._stopped(command):
             left = self._stopping(_LAST, command).kill_all()
             after = "it was killed, and the session's shell with it; the next command gets a new shell"

@@ -26,6 +26,7 @@ class Turn:
         self.answered: tuple[WaitReason | Literal[""], str] = ("", "")  # the question that the input is for
         self.partial: Callable[[], str] = str
         self.errors: Callable[[], str] = str  # of the second stream, where `partial` is only the first
+        self.pid = 0  # at the far side, once it is known: of the command, or of the kept shell that runs it
         self.login: Seen | None = None  # what a login of its own has shown, where it took one
         self._signal = ""
         self._input = ""  # one at most: a second one would be an answer to a question nobody has seen
