@@ -335,6 +335,10 @@ async def test_what_means_nothing_there_is_refused(tmp_path: Path) -> None:
         for more in ({"append": True}, {"mode": "0644"}, {"sudo": True}, {"make_dirs": True}):
             with pytest.raises(InputError, match="means nothing on a network device"):
                 await at.put("flash:x", "write", content="x", **more)
+        with pytest.raises(InputError, match="means nothing on a network device"):
+            await at.get("flash:", "list", hidden=True)
+        with pytest.raises(InputError, match="`content` is missing"):
+            await at.put("flash:x", "write")
         with pytest.raises(InputError, match="folders are not made"):
             await at.put("flash:x", "mkdir")
         assert at.device.connections == 0
