@@ -210,18 +210,21 @@ class CommandTimeout(SessionError):
 
     kind = "timeout"
     retryable = True
+    hint = "Raise `timeout`, or narrow the command."
 
 
 class CommandInterrupted(SessionError):
     """The caller cancelled; the message says whether the device really stopped."""
 
     kind = "interrupted"
+    hint = "What it did until then is done: look, where it changes something, before running it again."
 
 
 class NotSent(CommandInterrupted):
     """The caller cancelled before anything of the command was sent."""
 
     effect: Effect = "none"
+    hint = "Run it again when it is wanted."
 
 
 class SessionLost(SessionError):
@@ -241,6 +244,7 @@ class OutputTooLarge(SessionError):
     """The output went over the session's byte limit; the command was interrupted, what came is kept."""
 
     kind = "too_large"
+    hint = "Narrow the command, so that it prints less."
 
 
 class TransferBroken(SessionError):

@@ -99,7 +99,9 @@ def _plain(known: Grammar, command: str) -> str:
     if text[0] in "!#" or (profile.comment and text.startswith(profile.comment)):
         raise denied(text, "it is a comment")
     if _EXPANSION.search(text):
-        raise denied(text, "`$` may only end a word, as in a regular expression")
+        hint = "Give the value itself: nothing expands a variable here."
+        hint = f"{hint} {_AS_SHELL}" if profile.driver == "linux" else hint
+        raise denied(text, "`$` may only end a word, as in a regular expression", hint)
     if "?" in text:
         raise denied(text, "`?` asks the device for help and leaves the line in its buffer")
     if not known.refused.isdisjoint(text):
@@ -109,11 +111,17 @@ def _plain(known: Grammar, command: str) -> str:
     return text
 
 
+_AS_SHELL = "`run(shell=true)` takes pipes, redirects and variables, where the policy allows class shell."
+
+
 def _char_hint(char: str, profile: Profile) -> str:
+    shell = f" {_AS_SHELL}" if profile.driver == "linux" else ""
     if char == "|":
-        return "Run the command alone; search or filter its output with `query`, `fields` or `read_output`."
+        return f"Run the command alone; search or filter its output with `query`, `fields` or `read_output`.{shell}"
     if char in ";&":
-        return "Give several commands as a list."
+        return f"Give several commands as a list.{shell}"
+    if shell and char in "<>()`*{}~[]\\":
+        return f"A command is a program and its arguments.{shell}"
     return f"On {profile.name} none of {' '.join(profile.refused_chars)} may be in a command."
 
 

@@ -183,7 +183,8 @@ class Inventory:
             return found
         raise InputError(
             f"there is no device {name[:80]!r} in the inventory; {did_you_mean(name[:80], self.devices)}",
-            hint="`list_devices` shows them all; selectors such as @group or key=value name several.",
+            hint="`list_devices` shows them all. Here one device is named; `show`, `run` and `list_devices` also take "
+            "selectors such as @group or key=value, which name several.",
         )
 
     def way(self, device: Device) -> tuple[Device, ...]:

@@ -22,6 +22,9 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _KEY: Final = re.compile(r"<[^<>\s]{1,30}>")
 _LONGEST: Final = 4096  # characters of a path, of a value, of an answer
 _MOST: Final = 50  # variables, answers
+_LITERAL: Final = (
+    r"Put a backslash before what is meant as it is: `\(y/n\)`, `\?`; or give plain words of the question."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ def _answer(number: int, given: Mapping[str, str]) -> Answer:
     try:
         expect = re.compile(given["expect"])
     except re.error as error:
-        raise InputError(f"{where}: `expect` is no regular expression: {error}") from error
+        raise InputError(f"{where}: `expect` is no regular expression: {error}", hint=_LITERAL) from error
     if expect.search(""):
         raise InputError(f"{where}: `expect` matches everything", hint="Name words of the question.")
     send = given["send"]

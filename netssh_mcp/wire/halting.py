@@ -72,6 +72,13 @@ class Halt:
             return f"it was stopped, but what it started in a session of its own still runs, pid {_numbers(self.apart)}"
         return "it was stopped"
 
+    def hint(self, pid: int) -> str:
+        """What to look at there; "" when it is gone, and the kind of error says what is next."""
+        if self.stopped:
+            return ""
+        still = _numbers((*self.left, *self.apart)) or (str(pid) if pid else "(unknown)")
+        return f"Look at process {still} there before running it again."
+
 
 class Halting:
     """The second channel. Blocking; `until` (monotonic) bounds all of it. Close it."""

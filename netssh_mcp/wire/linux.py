@@ -118,7 +118,7 @@ class LinuxConnection:
 
     def _given_up(self, error: type[SessionError], reason: str) -> SessionError:
         """Signal the command's process group over a second channel; say whether it really stopped."""
-        after, hint = "it was stopped", "Raise `timeout`, or narrow the command."
+        after, hint = "it was stopped", error.hint
         stopped = self._interrupted()
         if not stopped:
             stopped = self._killed()

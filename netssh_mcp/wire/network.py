@@ -151,7 +151,7 @@ class NetworkConnection:
         stopped = self._stop(waiting, drain=_DRAIN if error is OutputTooLarge else _STOP / 2)
         if stopped:
             after = "it was interrupted and the prompt is back"
-            hint = "Raise `timeout`, or narrow the command."
+            hint = error.hint
             if waiting:
                 hint = "Nothing was answered. Run it again, and answer its question with job(action='input')."
         elif waiting:

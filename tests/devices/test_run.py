@@ -226,8 +226,9 @@ async def test_what_cannot_be_meant_is_refused_with_its_name(
     network: RunningNetwork, tmp_path: Path, given: dict[str, Any], said: str
 ) -> None:
     async with ready(network, tmp_path) as app:
-        with pytest.raises(InputError, match=re.escape(said)):
+        with pytest.raises(InputError, match=re.escape(said)) as caught:
             await app.runs.run("ios1", ["show clock"], **given)
+        assert caught.value.hint or "nothing called" in said  # which names the nearest
     assert network.device("ios1").logins == 0
 
 

@@ -457,6 +457,8 @@ async def test_a_cancel_ends_it_and_reads_have_no_effect_then(ops: Host) -> None
         turn.cancel()
     assert isinstance(ends[0], CommandInterrupted)
     assert (ends[0].partial, ends[0].effect) == ("up\n", "possible")  # of shell text nothing is known
+    assert "timeout" not in ends[0].hint
+    assert "look" in ends[0].hint
     assert not processes(words)
     async with ops.under_way("ping -c 87 127.0.0.1", argv=True) as (turn, ends):
         await until(lambda: processes("ping -c 87 127.0.0.1"))
@@ -504,6 +506,7 @@ async def test_what_has_left_its_session_is_said_to_run_with_its_pid(ops: Host) 
     try:
         assert len(left) == 1
         assert f"still runs, pid {left[0]}" in str(error)
+        assert error.hint == f"Look at process {left[0]} there before running it again."
         assert error.effect == "possible"
     finally:
         kill(left)

@@ -26,6 +26,19 @@ def test_every_abbreviation_of_a_refused_line_is_recognised(words: list[str], da
     assert re.fullmatch(abbreviated(" ".join(words)), " ".join(short) + " more words")
 
 
+@pytest.mark.parametrize("command", ["echo $HOME", "ls | wc", "ls > x", "ls; id", "ls *.log"])
+def test_shell_text_for_a_linux_host_is_told_where_it_is_taken(command: str) -> None:
+    profiles = Profiles.load(None)
+    with pytest.raises(CommandDenied) as caught:
+        read(profiles.get("linux"), command)
+    assert "run(shell=true)" in caught.value.hint
+    if "$" in command or ";" in command:
+        with pytest.raises(CommandDenied) as caught:
+            read(profiles.get("cisco_ios"), command)
+        assert caught.value.hint
+        assert "shell=true" not in caught.value.hint
+
+
 def test_a_star_is_one_word_and_dots_are_any_number() -> None:
     assert re.fullmatch(abbreviated("show * file"), "show x file")
     assert not re.fullmatch(abbreviated("show * file"), "show file")
