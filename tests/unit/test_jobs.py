@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from netssh_mcp.errors import InputError
@@ -227,3 +228,35 @@ def test_a_job_waits_when_nothing_of_it_goes_on() -> None:
     assert job.state == "running", "r2 goes on"
     rows[2].answer = {"ok": True}
     assert job.state == "waiting", "what is behind the question on r1 does not"
+
+
+def test_the_note_of_a_queued_row_names_only_what_holds_its_own_session() -> None:
+    def going(command: str, platform: str, session: str | None) -> Row:
+        made = row("h1", platform)
+        made.command = command
+        if session is not None:  # of `run`
+            made.facts["session"] = session
+        return made
+
+    async def work() -> None:
+        async with anyio.create_task_group() as tasks:
+            never = anyio.Event()
+            for platform in ("linux", "cisco_ios"):
+                jobs = Jobs(tasks)
+                queued = {key: going("mine", platform, key) for key in ("work", None)}
+                for made in queued.values():
+                    made.turn.queued = True
+                held = [("single", ""), ("in work", "work"), ("in other", "other"), ("shown", None)]
+                rows = [*queued.values(), *(going(command, platform, session) for command, session in held)]
+                jobs.start("t", rows, lambda _: never.wait(), None)
+                await anyio.lowlevel.checkpoint()
+                notes = {key: made.note for key, made in queued.items()}
+                assert "the kept session 'work' is in use, by 'in work' (another call" in notes["work"]
+                assert not any(word in notes["work"] for word in ("'single'", "'in other'", "'shown'", "max_sessions"))
+                taken = [command for command, _ in held if f"'{command}'" in notes[None]]
+                # Of a host only `show` takes one of max_sessions; on a device all do, and three are named.
+                assert taken == (["shown"] if platform == "linux" else ["single", "in work", "in other"])
+                assert "max_sessions" in notes[None]
+            never.set()
+
+    anyio.run(work)
