@@ -60,7 +60,7 @@ def result_of(job: Job, problem: str) -> dict[str, Any]:
         "next": "",
     }
     if open_rows:
-        result["job_id"] = job.job_id
+        result["job_id"], result["cursor"] = job.job_id, len(job.pieces)
         result["next"] = (
             f"job(action='wait', job_id='{job.job_id}', cursor={len(job.pieces)}) follows the {len(open_rows)} rows "
             "that are not done."

@@ -81,6 +81,7 @@ SHOW = shape(
     failed=COUNT,
     rows=listed(ROW),
     job_id=said(STRING, "for job"),
+    cursor=COUNT,
     problem=PROBLEM,
     next=NEXT,
 )
@@ -132,6 +133,7 @@ RUN = shape(
     failed=COUNT,
     rows=said(listed({"type": "object"}), "as in show; also signal, session, lost"),
     job_id=said(STRING, "for job"),
+    cursor=COUNT,
     problem=PROBLEM,
     next=NEXT,
 )

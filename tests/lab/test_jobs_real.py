@@ -90,3 +90,20 @@ async def test_the_two_streams_of_a_running_command_are_given_apart_and_once(app
             report = await app.jobs.act("get", job, cursor)
     assert [(piece.get("text"), piece.get("stderr")) for piece in report["text"]] == [("two\n", None)]
     await app.jobs.act("cancel", job)
+
+
+async def test_the_cursor_of_the_calls_own_answer_goes_on_behind_its_text(app: App) -> None:
+    result = await app.runs.run("linux1", ["echo one; read x; echo two; read x; echo three"], shell=True, wait=1)
+    job, cursor, seen = str(result["job_id"]), int(result["cursor"]), str(result["rows"][0].get("output", ""))
+    for wanted in ("one\n", "one\ntwo\n"):
+        with anyio.fail_after(20):
+            while seen != wanted:
+                assert wanted.startswith(seen), "nothing is sent again"
+                report = await app.jobs.act("get", job, cursor)
+                cursor, seen = report["cursor"], seen + "".join(piece["text"] for piece in report["text"])
+        report = await app.jobs.act("input", job, cursor, "")
+        cursor, seen = report["cursor"], seen + "".join(piece["text"] for piece in report["text"])
+    assert report["state"] == "done"
+    assert report["rows"][0]["output"] == "one\ntwo\nthree\n", "once as a whole"
+    behind = await app.jobs.act("get", job, cursor)
+    assert (behind["text"], behind["rows"]) == ([], [])
