@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from netssh_mcp.guard.pieces import finds
-from netssh_mcp.guard.secret_formats import Span, decoded, is_secret, kind_of
+from netssh_mcp.guard.secret_formats import Span, decoded, is_directory, is_secret, kind_of
 
 _STRING: Final = r'"(?:[^"\\]|\\.)*"'
 _OPENED: Final = re.compile(r'"((?:[^"\\]|\\.){1,80})"\s{0,200}:\s{0,200}(?=([\[{"]))')
@@ -62,7 +62,8 @@ def _json(text: str) -> Iterator[Span]:
         else:
             values = list(_inside(text, found.end()))
         for start, end in values:
-            if is_secret(text[start + 1 : end - 1], strong=True):
+            value = text[start + 1 : end - 1]
+            if is_secret(value, strong=True) and not is_directory(name, value):
                 yield start, end, kind
     for found in finds(_NAMED, text):
         if (kind := kind_of(found[1].strip('"').rsplit("/", 1)[-1])) and is_secret(found[2][1:-1], strong=True):

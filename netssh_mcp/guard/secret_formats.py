@@ -132,6 +132,8 @@ _PLAIN: Final = re.compile(
     r"|(?:[0-9a-fA-F]{4}\.){2}[0-9a-fA-F]{4}|\d+(?:[.:/,-]\d+)*[a-zA-Z%]{0,3}|[A-Za-z]+-?(?:\d+/)*\d+(?:\.\d+)?|0x0+"
     r"|[a-zA-Z]+(?:[-_/.][a-zA-Z]+)*[.,:;()]*|(?:aes|sha|hmac|md|des|rsa|ecdsa|hmac-sha)[\w-]*|/[\w./-]*)"
 )
+# One or more plain names behind slashes. What holds `=`, `+` or ends in dots is base64 or a password that begins so.
+_DIRECTORY: Final = re.compile(r"/|(?:/[\w.@~ -]{1,255}){1,64}/?")
 ADDRESS: Final = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}(?:[/:]\d+)?|(?=.*::)[0-9a-fA-F:.]{3,45}(?:/\d+)?")
 _OPEN: Final = re.compile(
     r"\w{2,12}://|AAAA[A-Z]3Nza|ssh-\w+$|ecdsa-sha2"
@@ -231,11 +233,12 @@ def formats(line: str) -> Iterator[Span]:
 def pairs(line: str, *, xml: bool) -> Iterator[Span]:
     """Values of fields whose name says secret: JSON, XML, `name=value`, `name: value`."""
     for found in finds(_PAIR_JSON, line) if '"' in line else ():
-        kind = kind_of(found[1])
+        kind = "" if is_directory(found[1], _unquoted(found[2])) else kind_of(found[1])
         if is_secret(_unquoted(found[2]), strong=bool(kind)) and (kind or found[1] == "auth" or is_weak_name(found[1])):
             yield found.start(2), found.end(2), kind or "token"
     for found in finds(_QUOTED_PAIR, line) if "'" in line else ():
-        if (kind := kind_of(found[1])) and is_secret(_unquoted(found[2]), strong=True):
+        named, value = found[1], _unquoted(found[2])
+        if not is_directory(named, value) and (kind := kind_of(named)) and is_secret(value, strong=True):
             yield found.start(2), found.end(2), kind
     for found in finds(_XML_NAMED, line) if "=" in line else ():
         group = 2 if found[2] is not None else 3
@@ -258,7 +261,7 @@ def pairs(line: str, *, xml: bool) -> Iterator[Span]:
 def _named(line: str) -> Iterator[Span]:
     for found in finds(_PAIR, line):
         name, value = found[1], _unquoted(found[3])
-        if is_public(line, found.start()):
+        if is_public(line, found.start()) or is_directory(name, value):
             continue
         kind = kind_of(name)
         certain = "=" in found[2] or name.islower() or name.isupper() or found[3][0] in "\"'"
@@ -273,6 +276,11 @@ def _named(line: str) -> Iterator[Span]:
             yield found.start(3), found.end(3), kind
         elif not kind and is_weak_name(name) and is_secret(value, strong=False):
             yield found.start(3), found.end(3), "key"
+
+
+def is_directory(name: str, value: str) -> bool:
+    """Whether these are a shell's PWD or OLDPWD, which hold absolute paths; no other field called pwd is one."""
+    return name in ("PWD", "OLDPWD") and bool(_DIRECTORY.fullmatch(value))
 
 
 @functools.lru_cache(maxsize=4096)

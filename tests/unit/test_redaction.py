@@ -144,6 +144,40 @@ def test_a_format_is_found_without_any_keyword(value: str) -> None:
     assert re.fullmatch(f"of note: {MARK} here", shown(f"of note: {value} here"))
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "PWD=/home/x",
+        "OLDPWD=/var/log/app-1.2",
+        "PWD=/",
+        'declare -x PWD="/home/x"',
+        '{"PWD": "/home/x"}',
+        "'PWD': '/srv/a'",
+    ],
+)
+def test_a_shells_own_directories_are_no_passwords(line: str) -> None:
+    assert Redactor(Vault()).text(line) == line
+
+
+@pytest.mark.parametrize(
+    ("line", "secret"),
+    [
+        ("PWD=hunter2", "hunter2"),
+        ("PWD=/ab+cd/ef==", "ab+cd"),  # base64 begins with a slash now and then
+        ("PWD=//hunter2", "hunter2"),
+        ("pwd=/hunter2", "hunter2"),
+        ("MYSQL_PWD=/hunter2", "hunter2"),
+        ("DB_PWD=/home/hunter2", "hunter2"),
+        ("PASSWORD=/home/hunter2", "hunter2"),
+        ("PWD=/home/x;PASSWORD=/hunter2", "hunter2"),
+        ('{"PWD": "hunter2"}', "hunter2"),
+        ('{"db_pwd": "/home/hunter2"}', "hunter2"),
+    ],
+)
+def test_a_path_behind_another_name_and_another_value_behind_pwd_go(line: str, secret: str) -> None:
+    assert secret not in Redactor(Vault()).text(line)
+
+
 def test_a_password_in_a_url_goes_and_the_rest_of_the_url_stays() -> None:
     assert re.fullmatch(f"archive path ftp://bob:{MARK}@10.0.0.1/x", shown("archive path ftp://bob:s3cret@10.0.0.1/x"))
 
