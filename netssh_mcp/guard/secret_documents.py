@@ -62,8 +62,8 @@ def _json(text: str) -> Iterator[Span]:
         else:
             values = list(_inside(text, found.end()))
         for start, end in values:
-            value = text[start + 1 : end - 1]
-            if is_secret(value, strong=True) and not is_directory(name, value):
+            content = text[start + 1 : end - 1]
+            if is_secret(content, strong=True) and not is_directory(name, content):
                 yield start, end, kind
     for found in finds(_NAMED, text):
         if (kind := kind_of(found[1].strip('"').rsplit("/", 1)[-1])) and is_secret(found[2][1:-1], strong=True):

@@ -236,7 +236,8 @@ def test_a_login_that_writes_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("cisco_io", "cisco_ios"), ("juniper_jnos", "juniper_junos"), ("cisco_ios_telnet", "transport: telnet")]
+    ("name", "said"),
+    [("cisco_io", "cisco_ios"), ("juniper_jnos", "juniper_junos"), ("cisco_ios_telnet", "transport: telnet")],
 )
 def test_an_unknown_platform_is_refused_with_near_words(name: str, said: str) -> None:
     assert not PROFILES.knows(name)
