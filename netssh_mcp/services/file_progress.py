@@ -23,16 +23,21 @@ async def reporting(progress: Progress | None, meter: Meter, work: Awaitable[dic
     failure: NetsshError | None = None
     result: dict[str, Any] = {}
 
+    told = 0
+
     async def report(tell: Progress) -> None:
-        told = 0
+        nonlocal told
+        if meter.done > told:
+            told = meter.done
+            await tell(told, meter.total, f"{told} of {meter.total or '?'} bytes")
+
+    async def go_on(tell: Progress) -> None:
         while True:
             await anyio.sleep(_EVERY)
-            if meter.done > told:
-                told = meter.done
-                await tell(told, meter.total, f"{told} of {meter.total or '?'} bytes")
+            await report(tell)
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(report, progress)
+        tasks.start_soon(go_on, progress)
         try:
             result = await work
         except NetsshError as error:  # a task group would wrap it
@@ -40,4 +45,5 @@ async def reporting(progress: Progress | None, meter: Meter, work: Awaitable[dic
         tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure
+    await report(progress)  # the last of it, and of what was quicker than that
     return result

@@ -275,7 +275,10 @@ class Files:
                 async def on(far: Far) -> dict[str, Any]:
                     return await self._on(ask, far, grant, act, record, make_dirs=make_dirs)
 
-                return await self._either_way(ask, grant, shared, on)
+                answer = await self._either_way(ask, grant, shared, on)
+                if shared.tell_loss():
+                    answer["reconnected"] = True
+                return answer
         except NetsshError as error:
             error.device = error.device or ask.place.device.name
             as_said(error, ask.said, ask.path)

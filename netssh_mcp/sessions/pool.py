@@ -264,6 +264,9 @@ class Pool:
         except BaseException:
             shared.close()
             raise
+        kept = self.named.find(hops[-1].name, holder)
+        if kept is not None and kept.ended:
+            shared.tell_loss()  # its own answer says so, and the next one over this connection need not
         self._numbers += 1
         return Session(self._numbers, hops[-1], connection)
 

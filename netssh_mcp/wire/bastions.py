@@ -162,7 +162,8 @@ class Bastions:
                 raise
             bastion.retired = True  # who is on it still may stay: it may come back
             with self._lock:
-                self._lost.add(hops)
+                if self._open.get(hops) is bastion:
+                    self._lost.add(hops)
             self.leave(bastion, link)
 
     def _joined(self, hops: tuple[Device, ...], link: Link) -> Bastion:
@@ -299,10 +300,11 @@ class Bastions:
 
     def _forget(self, bastion: Bastion) -> None:
         bastion.retired = True
+        if self._open.get(bastion.hops) is not bastion:
+            return  # it has been replaced: its loss is known, and the one after the next would be told of it again
         if bastion.finished and bastion.error is None and not bastion.alive and not bastion.link.closed:
             self._lost.add(bastion.hops)
-        if self._open.get(bastion.hops) is bastion:
-            del self._open[bastion.hops]
+        del self._open[bastion.hops]
 
 
 class _Asked:

@@ -418,6 +418,10 @@ async def test_a_file_goes_there_and_comes_back_the_same(app: App, tmp_path: Pat
         "linux1", str(there / "x"), action="upload", local_path=str(tmp_path / "here/up"), progress=progress
     )
     assert sent["file"]["sha256"] == digest(data)
+    dones = [done for done, _ in seen]
+    assert {total for _, total in seen} == {len(data)}
+    assert dones == sorted(dones)
+    assert dones[-1] == len(data)
     down = tmp_path / "here" / "new" / "folder" / "down"
     came = await app.files.get("linux1", str(there / "x"), action="download", local_path=str(down))
     assert down.read_bytes() == data
