@@ -96,6 +96,8 @@ class Shells:
         """What the `shell` tool does. InputError, CommandDenied, AuditError; errors of a login; SessionLost."""
         if action not in ACTIONS:
             raise InputError(f"no action {action[:30]!r}; {did_you_mean(action, ACTIONS)}")
+        if (named := self._shells.get(shell_id)) is not None and named.place.device.name == device:
+            device = ""  # said twice, and the same
         fitting("shell", action, device=device, shell_id=shell_id, text=text, enter=enter, keys=list(keys))
         fitting("shell", action, cursor=cursor, pattern=pattern, quiet=quiet, wait=wait)
         found = searcher(pattern) if pattern else None

@@ -83,6 +83,9 @@ async def test_a_router_is_open_at_its_privileged_prompt_and_answers(opened: Cal
     assert shell.text == "r1#"
     assert (await shell.send("show version"))["text"].startswith("show version\nCisco IOS XE Software")
     assert (await shell.act("screen"))["screen"].endswith("r1#")
+    assert (await shell.act("screen", device="r1"))["screen"].endswith("r1#"), "said twice is no contradiction"
+    with pytest.raises(InputError, match="device"):
+        await shell.act("screen", device="r2")
     (row,) = app.shells.rows()
     assert (row["device"], row["user"], row["last"], row["state"]) == ("r1", "admin", "show version", "open")
 
