@@ -79,8 +79,7 @@ def test_no_text_of_ours_is_changed_by_redaction(platform: str) -> None:
     changed = {
         where: f"{text!r} -> {shown!r}"
         for where, text in everything().items()
-        if not where.startswith(SENT)
-        and (shown := redactor.text(text, profile)) != text
+        if not where.startswith(SENT) and (shown := redactor.text(text, profile)) != text
     }
     assert changed == {}
 
