@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 _STOP: Final = 0.7  # seconds for a step of stopping a command
 _LAST: Final = 0.5  # seconds in which the exit status follows the end of a shell
+_LINGER: Final = 0.2  # seconds of silence behind the exit status, until what is still open is somebody else's
 _SUDO_GIVES_UP: Final = 5.0  # PAM waits for 2 to 3 behind a wrong password
 _SIGNAL: Final = re.compile(r"[A-Z][A-Z0-9]{1,9}")
 _MARK: Final = re.compile(r"\d{16}[+-](?: \d+)?")  # a marker that came behind the end of what it was for
@@ -262,6 +263,7 @@ class LoginShell:
 
     def _until_end(self, command: Command, deadline: float, turn: Turn) -> None:
         reader, framed = self._require(), command.framed
+        status_at = 0.0
         while True:
             while framed.take(reader):
                 if framed.size > self.byte_limit:
@@ -270,9 +272,14 @@ class LoginShell:
                 raise command.sudo.refusal
             if framed.ended():
                 return
-            if reader.channel.exit_status >= 0:  # what it left in the background still has its streams
-                raise reader.lost()
             self._check(deadline, turn)
+            if reader.channel.exit_status >= 0:
+                # sshd may send it ahead of the last output; what was left in the background holds the end back.
+                status_at = status_at or time.monotonic()
+                if time.monotonic() - max(status_at, reader.last_data) >= _LINGER:
+                    raise reader.lost()
+                reader.wait(_LINGER)
+                continue
             if name := turn.take_signal():
                 self._pass_on(name, command)
             reader.wait(min(deadline - time.monotonic(), command.converse(turn, self.profile, reader.quiet())))
