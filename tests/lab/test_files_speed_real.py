@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -147,7 +148,7 @@ async def test_a_password_that_sudo_refused_is_not_tried_again_by_any_tool_until
                 again = await asked(session)
                 assert "not tried again" in str(again), again
                 assert (again["kind"], again["effect"]) == ("auth", "none")
-            for tool in (app.files.get, app.files.put):
+            for tool in (app.files.get, partial(app.files.put, content="new")):
                 with pytest.raises(AuthenticationFailed, match="not tried again") as caught:
                     await tool("linux1", str(roots_own / "x"), sudo=True)
                 assert caught.value.effect == "none"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 # ruff: noqa: S604 - `shell` is the tool's argument
@@ -168,6 +169,11 @@ async def _row(app: App, command: str, **more: Any) -> dict[str, Any]:
 async def test_a_routers_session_that_is_reset_has_lost_its_mode(real_lab: RealLab, routers: App) -> None:
     assert (await _row(routers, "configure terminal"))["ok"]
     _of(real_lab, routers, "edit").reset()
+    kept = routers.pool.named.find("r2", "edit")
+    assert kept is not None
+    with anyio.fail_after(20):
+        while kept.session is not None and kept.session.usable:  # the reset is on its way to us
+            await anyio.lowlevel.checkpoint()
     row = await _row(routers, "show version")
     assert (row["ok"], row["reconnected"], row["lost"]) == (True, True, ["mode"]), row
     assert not (await _row(routers, "show version"))["reconnected"]

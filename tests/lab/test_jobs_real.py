@@ -74,9 +74,11 @@ async def test_a_signal_goes_to_the_command_and_the_job_stays(app: App) -> None:
 async def test_an_interrupt_reaches_a_command_of_run_and_one_of_show(app: App) -> None:
     job = await started(app, "echo ready; sleep 60", shell=True)
     await came(app, job, "ready\n")
-    assert (await app.jobs.act("interrupt", job))["state"] == "done"
+    await app.jobs.act("interrupt", job)
+    assert (await app.jobs.act("wait", job))["state"] == "done"
     result = await app.commands.show("linux1", ["ping -c 60 198.18.0.2"], wait=1.0)
-    ended = await app.jobs.act("interrupt", result["job_id"])
+    await app.jobs.act("interrupt", result["job_id"])
+    ended = await app.jobs.act("wait", result["job_id"])
     assert ended["state"] == "done", ended
     assert "packets transmitted" in str(ended["rows"])
 
