@@ -234,6 +234,10 @@ class SessionLost(SessionError):
     retryable = True
 
 
+class NothingSent(SessionLost):
+    """The link had ended, unseen, before anything of the command went out on it."""
+
+
 class PromptNotFound(SessionError):
     """No prompt could be proven after login, or after an interrupt."""
 

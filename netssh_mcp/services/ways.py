@@ -9,7 +9,7 @@ import re
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
-from netssh_mcp.errors import CommandDenied, NetsshError, SessionLost, Skipped
+from netssh_mcp.errors import CommandDenied, NetsshError, NothingSent, SessionLost, Skipped
 from netssh_mcp.guard.actions import Form
 from netssh_mcp.guard.policy import Grant
 from netssh_mcp.model import READS, Reply
@@ -103,6 +103,15 @@ class Channels(Way):
         self._shared = await self.desk.pool.share(self.place.hops, row.turn)
         self._held.callback(self._shared.close)
         row.facts["reconnected"] = self._shared.tell_loss() or again
+
+    async def send(self, grant: Grant, row: Row, seconds: float, order: Order) -> Reply:
+        try:
+            return await self._sent(grant, row, seconds, order)
+        except NothingSent:
+            if self.is_open or row.turn.cancelled:
+                raise
+        await self.open(row)  # it had ended while nobody used it, and was found out only now
+        return await self._sent(grant, row, seconds, order)
 
     async def _sent(self, grant: Grant, row: Row, seconds: float, order: Order) -> Reply:
         from netssh_mcp.sessions.executions import execute  # noqa: PLC0415  (it imports the wire: the start budget)

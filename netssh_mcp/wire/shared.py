@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import paramiko
 
-from netssh_mcp.errors import SessionLost, Unreachable
+from netssh_mcp.errors import NothingSent, Unreachable
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.wire.credentials import plain
 from netssh_mcp.wire.transport import Link
@@ -51,7 +51,7 @@ class Shared:
         return self.alive and self._bastion.answers(time.monotonic() + _LONGEST)
 
     def channel(self, deadline: float, *, window: int | None = None) -> paramiko.Channel:
-        """A session channel. Unreachable when the host has no room for one, SessionLost when the connection is gone.
+        """A session channel. Unreachable when the host has no room for one, NothingSent when the connection is gone.
 
         `window`: bytes that the host may send ahead of who reads; 2 MiB where none is given.
         """
@@ -68,9 +68,9 @@ class Shared:
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise self.lost() from error
 
-    def lost(self) -> SessionLost:
+    def lost(self) -> NothingSent:
         """The error of a connection that is gone, before anything was sent on it."""
-        return SessionLost(
+        return NothingSent(
             "the connection to the host was lost",
             device=self.device.name,
             effect="none",

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -31,12 +32,25 @@ def needed() -> None:
         except LabError as error:
             reason = str(error)
     if reason:
-        reason = f"there is no OpenSSH to compare with: {reason}"
-        if os.environ.get("CI", "").lower() in {"1", "true", "yes"}:
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+        _unavailable(f"there is no OpenSSH to compare with: {reason}")
     if os.geteuid() == 0:
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)  # sshd's privilege separation; systemd would make it
+
+
+@functools.cache
+def sftp_server() -> str:
+    """The path of OpenSSH's SFTP server, on the same terms."""
+    needed()
+    for path in ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server"):
+        if shutil.which(path):
+            return path
+    return _unavailable("OpenSSH has no sftp-server here")
+
+
+def _unavailable(reason: str) -> NoReturn:
+    if os.environ.get("CI", "").lower() in {"1", "true", "yes"}:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 def keygen(*words: str | Path) -> str:

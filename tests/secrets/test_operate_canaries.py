@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -25,13 +24,13 @@ import anyio
 import asyncssh
 import pytest
 
+from tests.devices import openssh
 from tests.devices.hostile_host import HostileHost, Process, entry, running
 from tests.devices.mcp_house import House, served
 from tests.secrets.canaries import CANARIES, Canary, hits
 
 pytestmark = pytest.mark.anyio
 
-SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 # As sudo -S: it asks with SUDO_PROMPT, reads one line, and runs what stands behind `--`.
 SUDO = """\
 #!{python}
@@ -160,7 +159,7 @@ def host_of(folder: Path) -> HostileHost:
         await run(process, "/bin/sh", "-i")
 
     async def sftp(process: Process) -> None:
-        await run(process, SFTP_SERVER)
+        await run(process, openssh.sftp_server())
 
     return HostileHost(sftp=sftp, command=command, shell=shell)
 
@@ -274,8 +273,7 @@ async def drive(house: House, spilled: Spilled, canary: Canary, far: Path) -> No
 
 
 async def test_no_tool_spills_a_credential(tmp_path: Path) -> None:
-    if not shutil.which(SFTP_SERVER):
-        pytest.skip(f"there is no {SFTP_SERVER}")
+    openssh.sftp_server()
     spilled = Spilled()
     async with house(tmp_path, spilled) as opened, anyio.create_task_group() as tasks:
         limit = anyio.CapacityLimiter(4)
