@@ -237,6 +237,8 @@ class SessionLost(SessionError):
 class NothingSent(SessionLost):
     """The link had ended, unseen, before anything of the command went out on it."""
 
+    effect = "none"
+
 
 class PromptNotFound(SessionError):
     """No prompt could be proven after login, or after an interrupt."""

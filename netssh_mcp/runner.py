@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import anyio
 
 from netssh_mcp.errors import NetsshError
+from netssh_mcp.knowledge.importing import ONE_AT_A_TIME
 
 if TYPE_CHECKING:  # 0.4 s: only what serves pays for it
     from mcp.server import MCPServer
@@ -66,7 +67,7 @@ def run(open_app: Open[AppT], build: Build[AppT]) -> NoReturn:
 def warm() -> None:
     """Import what the first command will need; a missing module is reported by the command that needs it."""
     for name in WARM:
-        with contextlib.suppress(ImportError):
+        with ONE_AT_A_TIME, contextlib.suppress(ImportError):
             importlib.import_module(name)
 
 

@@ -15,6 +15,7 @@ from netssh_mcp.errors import NetsshError
 from netssh_mcp.guard.audit import Audit
 from netssh_mcp.guard.redaction import Redactor
 from netssh_mcp.guard.wall import PolicySource, Wall
+from netssh_mcp.knowledge.importing import ONE_AT_A_TIME
 from netssh_mcp.knowledge.inventory import Device, InventorySource
 from netssh_mcp.knowledge.log_scrubbing import scrubbed_logs
 from netssh_mcp.knowledge.parsing import Parsers
@@ -141,8 +142,9 @@ class _Open:
     def _made(self) -> Opener:
         with self._lock:
             if self._opener is None:
-                from netssh_mcp.wire.hostkeys import HostKeys  # noqa: PLC0415  (the start budget)
-                from netssh_mcp.wire.opener import Opener  # noqa: PLC0415
+                with ONE_AT_A_TIME:
+                    from netssh_mcp.wire.hostkeys import HostKeys  # noqa: PLC0415  (the start budget)
+                    from netssh_mcp.wire.opener import Opener  # noqa: PLC0415
 
                 files = self._settings.known_hosts
                 keys = HostKeys(self._settings.host_keys, files[:-1], files[-1], self._learned)

@@ -12,6 +12,7 @@ import anyio.to_thread
 
 from netssh_mcp.errors import FileRefused, InputError, NetsshError, SessionLost, TransferBroken
 from netssh_mcp.guard.policy import Grant
+from netssh_mcp.knowledge.importing import ONE_AT_A_TIME
 from netssh_mcp.services.desk import Desk, Recorded
 from netssh_mcp.services.device_files import DeviceFiles
 from netssh_mcp.services.file_ask import Ask
@@ -171,7 +172,8 @@ class Files:
                 return {**ask.head, **changed(found.path, made_now)}
 
             return await self._asked(ask, made, make_dirs=make_dirs)
-        from netssh_mcp.wire.remote_files import Write  # noqa: PLC0415 - see `transfers`
+        with ONE_AT_A_TIME:
+            from netssh_mcp.wire.remote_files import Write  # noqa: PLC0415 - see `transfers`
 
         how = Write(mode=bits, append=append, overwrite=overwrite, make_dirs=make_dirs)
 

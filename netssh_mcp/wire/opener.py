@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import math
 import time
@@ -190,9 +189,3 @@ def _translated(device: Device) -> Iterator[None]:
 def _kind(error: Exception) -> str:
     text = plain(str(error)) if isinstance(error, OSError) else ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def warm() -> None:
-    """Import what the first connection will need; called from a background thread after the server has started."""
-    for name in ("paramiko", "netmiko", "netssh_mcp.wire.drivers"):
-        importlib.import_module(name)

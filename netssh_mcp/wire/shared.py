@@ -73,7 +73,6 @@ class Shared:
         return NothingSent(
             "the connection to the host was lost",
             device=self.device.name,
-            effect="none",
             hint="Run it again: a new connection is opened.",
         )
 

@@ -56,6 +56,50 @@ def test_what_is_warmed_after_the_start_can_be_imported_and_covers_what_comes_la
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
 
 
+TWO = """
+import sys, threading
+from importlib.machinery import PathFinder
+from types import SimpleNamespace
+from netssh_mcp import runner
+from netssh_mcp.services.app import _Open
+
+failed = []
+settings = SimpleNamespace(known_hosts=("known_hosts",), host_keys="strict")
+
+def first():
+    try:
+        _Open(settings, SimpleNamespace(may_connect=None), None)._made()
+    except BaseException as error:
+        failed.append(error)
+
+other = threading.Thread(target=first)
+
+class Meanwhile:
+    def find_spec(self, name, path=None, target=None):
+        if name != "netmiko":
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+
+        def create_module(spec):
+            other.start()
+            other.join(1.0)  # it waits for us; without that it holds a part of netmiko by now
+
+        spec.loader.create_module = create_module
+        return spec
+
+sys.meta_path.insert(0, Meanwhile())
+runner.warm()
+other.join()
+assert "netmiko" in sys.modules
+assert not failed, failed
+"""
+
+
+def test_a_connection_that_comes_while_the_libraries_are_being_loaded_waits_for_them() -> None:
+    """Netmiko's parts import each other: from two ends at once, Python ends one of the imports as a deadlock."""
+    subprocess.run([sys.executable, "-c", TWO], cwd=ROOT, check=True, timeout=60)
+
+
 def test_importing_the_command_line_loads_neither_mcp_nor_pydantic() -> None:
     script = "import sys, netssh_mcp.cli; assert not {'mcp', 'pydantic', 'anyio', 'asyncio'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)

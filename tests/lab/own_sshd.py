@@ -63,10 +63,12 @@ def own_sshd(
     folder = Path(tempfile.mkdtemp(prefix="netssh-own-"))
     folder.chmod(0o755)
     home = folder / "home"
+    temporary = folder / "tmp"
     home.mkdir()
+    temporary.mkdir()
     for name, text in (files or {}).items():
         (home / name).write_text(text)
-    for path in (home, *home.iterdir()):
+    for path in (temporary, home, *home.iterdir()):
         shutil.chown(path, lab.ops.name, lab.ops.name)
     keygen("-t", "ed25519", "-N", "", "-f", folder / "host")
     (folder / "keys").write_text(keygen("-y", "-f", lab.client_key))
@@ -77,7 +79,7 @@ def own_sshd(
     config.write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nUsePAM no\nStrictModes no\n"
         f"AuthorizedKeysFile {folder}/keys\nPasswordAuthentication no\nLogLevel QUIET\n"
-        f"SetEnv HOME={home} SHELL={shell}\n{lines}"
+        f"SetEnv HOME={home} SHELL={shell} TMPDIR={temporary}\n{lines}"
     )
     process = subprocess.Popen([SSHD, "-D", "-f", str(config)], stderr=subprocess.DEVNULL)
     own = OwnSshd(port, home, process)

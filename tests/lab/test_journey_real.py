@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 from collections.abc import AsyncIterator
@@ -377,10 +378,9 @@ async def test_a_session_that_breaks_is_named_and_the_next_command_has_a_new_one
     real_lab: RealLab, tmp_path: Path
 ) -> None:
     inventory = real_lab.write_inventory(tmp_path / "inventory.yaml")
-    before = {session.peer for session in real_lab.sessions("r2")}
     async with served(inventory, tmp_path, known_hosts=[real_lab.known_hosts]) as house:
         assert (await house.show("r2", "show version")).row["ok"]
-        (mine,) = (session for session in real_lab.sessions("r2") if session.peer not in before)
+        (mine,) = real_lab.sessions_of(os.getpid(), "r2")
         mine.reset()
         with anyio.fail_after(10):
             row = (await house.show("r2", "show version")).row

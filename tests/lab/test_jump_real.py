@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +128,8 @@ def chain(street: Street, sshd: Callable[..., int]) -> Street:
 
 def test_three_hops_with_four_credentials_and_four_host_keys(chain: Street, real_lab: RealLab) -> None:
     inventory = chain.inventory(chain.chain())
-    before = len(real_lab.sessions("linux1"))
+    mine = partial(real_lab.sessions_of, os.getpid(), "linux1")
+    assert mine() == []
     assert inventory.device("r3").jump == ("linux1", "r1", "r2")
     first = chain.open(inventory, "r3")
     assert run(first, "show version").startswith("FRRouting")
@@ -135,7 +138,7 @@ def test_three_hops_with_four_credentials_and_four_host_keys(chain: Street, real
     assert "\nhostname r2\n" in run(second, "show running-config")
     third = chain.open(inventory, "r3")
     assert run(third, "show version").startswith("FRRouting")
-    assert len(real_lab.sessions("linux1")) == before + 1
+    assert len(mine()) == 1
 
 
 def test_the_host_key_of_every_hop_is_checked(chain: Street) -> None:
@@ -154,7 +157,6 @@ def test_the_host_key_of_every_hop_is_checked(chain: Street) -> None:
 
 def test_the_hop_that_dies_in_the_middle_is_named(chain: Street, real_lab: RealLab) -> None:
     inventory = chain.inventory(chain.chain())
-    before = {session.pid for session in real_lab.sessions("r1")}
     connection, turn, errors = chain.open(inventory, "r3"), Turn(), list[BaseException]()
 
     def work() -> None:
@@ -167,7 +169,8 @@ def test_the_hop_that_dies_in_the_middle_is_named(chain: Street, real_lab: RealL
     thread.start()
     while "bytes from" not in turn.partial() and thread.is_alive():
         thread.join(0.01)
-    (hop,) = [session for session in real_lab.sessions("r1") if session.pid not in before]
+    (first,) = real_lab.sessions_of(os.getpid(), "linux1")
+    (hop,) = real_lab.sessions_of(first.pid, "r1", through="linux1")
     hop.close()
     thread.join(30)
     assert "the connection to the jump host r1 ended" in str(errors[0])
@@ -196,12 +199,13 @@ def test_a_proxy_command_of_ssh_config_by_the_real_client(chain: Street, real_la
     config = f"Host r1\n ProxyCommand ssh {options} -W %h:%p {real_lab.ops.name}@{HOPS['linux1'][0]}\n"
     hosts = {"r1": {**chain.chain()["r1"], "username": real_lab.admin.name}}
     del hosts["r1"]["jump"]
-    before = len(real_lab.sessions("linux1"))
+    mine = partial(real_lab.sessions_of, os.getpid(), "linux1")
+    assert mine() == []
     connection = chain.open(chain.inventory(hosts, config), "r1")
     assert run(connection, "show version").startswith("FRRouting")
-    assert len(real_lab.sessions("linux1")) == before + 1
+    assert len(mine()) == 1
     connection.close()
-    until(lambda: len(real_lab.sessions("linux1")) == before, "the end of the ProxyCommand's connection")
+    until(lambda: not mine(), "the end of the ProxyCommand's connection")
 
 
 # -- a bastion's own limits ----------------------------------------------------------------------------------------

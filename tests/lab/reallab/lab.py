@@ -16,6 +16,7 @@ from tests.lab.reallab import topology, users
 from tests.lab.reallab.build import Site, inside, run, until
 from tests.lab.reallab.install import LabError, install
 from tests.lab.reallab.session import Session, order
+from tests.lab.reallab.station import descendants
 from tests.lab.reallab.topology import DAEMONS, LINKS, NODES, ROUTERS, STATICS
 
 
@@ -151,6 +152,17 @@ class RealLab:
         """The node's SSH sessions now, oldest first."""
         control = self._site.control(name)
         return [Session(control, peer, pid) for peer, pid in order(control, {"do": "sessions"}).items()]
+
+    def sessions_of(self, pid: int, name: str, *, through: str = "") -> list[Session]:
+        """Those whose client is this process or one under it, on the machine or on the node `through`.
+
+        Others use the lab at the same time: what is new on a node need not be ours.
+        """
+        program = ("ss", "-tnpH")
+        table = inside(through, *program) if through else run(*program)
+        mine = {f"pid={one}," for one in descendants(pid)}
+        ends = {line.split()[3] for line in table.splitlines() if mine & set(re.findall(r"pid=\d+,", line))}
+        return [session for session in self.sessions(name) if session.peer in ends]
 
     def session(self, name: str, client: tuple[str, int]) -> Session:
         """The session of the client whose socket has this local address; LookupError when it has ended."""
