@@ -273,10 +273,10 @@ async def _story(house: House, there: Path, name: str) -> list[Answer]:  # noqa:
         await call("shell", action="send", text=text, **keys)
     for action in ("read", "screen"):
         await call("shell", action=action, **keys)
-    await call("shell", action="wait", pattern="(?i)system", wait=2, **keys)
+    await call("shell", action="wait", pattern="(?i)system", wait=0.3, **keys)
     await call("session", action="list")
     await call("shell", action="close", **keys)
-    asked = await run(f"{say} | tr -d '\\n'; printf ' [y/n] '; read x", wait=2)
+    asked = await run(f"{say} | tr -d '\\n'; printf ' [y/n] '; read x", wait=0.5)
     job = {"job_id": asked.fields["job_id"]}
     await call("job", action="list")
     await call("job", action="get", **job)
