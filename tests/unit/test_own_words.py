@@ -29,7 +29,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 def texts(tree: ast.Module, source: str) -> Iterator[tuple[int, str]]:
     """Line and text of each literal of two words and more, but docstrings and regexes; placeholders are filled."""
-    nodes = list(ast.walk(tree))
+    nodes, lines = list(ast.walk(tree)), source.encode().splitlines()
     skipped = {id(each) for node in nodes if isinstance(node, DOCUMENTED) for each in ast.walk(_docstring(node))}
     skipped |= {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in ast.walk(node)} - {
         id(node) for node in nodes if isinstance(node, ast.JoinedStr)
@@ -38,7 +38,7 @@ def texts(tree: ast.Module, source: str) -> Iterator[tuple[int, str]]:
     for node in nodes:
         if id(node) in skipped or not isinstance(node, (ast.Constant, ast.JoinedStr)):
             continue
-        if "r" in (ast.get_source_segment(source, node) or "").split('"')[0]:
+        if b"r" in lines[node.lineno - 1][node.col_offset :].split(b'"')[0]:
             continue
         for filler in FILLERS if isinstance(node, ast.JoinedStr) else FILLERS[:1]:
             if " " in (text := _filled(node, filler)).strip():
