@@ -24,7 +24,7 @@ demo: $(STAMP)  ## a real MCP client drives the server over stdio against a simu
 	@$(BIN)/netssh-mcp demo
 
 test: $(STAMP)  ## the test suite (real FRR and OpenSSH too: as root it installs them)
-	@$(BIN)/python -m pytest -q -n 4 --dist loadfile
+	@$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 test-lowest:  ## the suite on the lowest versions that pyproject.toml allows
 	$(PYTHON) -m venv .venv-lowest

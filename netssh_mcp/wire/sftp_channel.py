@@ -68,8 +68,8 @@ class Exchange:
             raise
 
     def _begin(self) -> None:
-        self._send(struct.pack(">IBI", 5, m.INIT, 3))
         try:
+            self._send(struct.pack(">IBI", 5, m.INIT, 3))
             version = self._one_message(time.monotonic() + self._patience)
             cursor = Cursor(version[1:])
             if version[0] != m.VERSION or cursor.number() < 3:

@@ -186,7 +186,8 @@ def test_a_cancelled_login_to_a_host_that_never_answers_ends_at_once(tmp_path: P
                 with anyio.fail_after(5):
                     async with anyio.create_task_group() as tasks:
                         tasks.start_soon(run)
-                        await until(transports)
+                        await until(lambda ended=ended: transports() or ended)  # type: ignore[misc]
+                        assert not ended, ended
                         if cancel == "task":
                             tasks.cancel_scope.cancel()
                         else:
