@@ -220,6 +220,8 @@ def test_a_cancelled_login_leaves_the_jump_host_to_those_who_wait_for_it(street:
         first, second = Turn(), Turn()
         threads, came = in_threads(here, [first, second])
         await until(lambda: here.gate.connections)
+        (bastion,) = here.opener._bastions._open.values()
+        await until(lambda: len(bastion.users) == 2)
         first.cancel()
         await until(lambda: came)
         assert isinstance(came[0], ConnectError)
