@@ -6,11 +6,8 @@ several processes do at the same time is all there afterwards.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import secrets
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -18,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from netssh_mcp.errors import InputError
+from netssh_mcp.knowledge.file_lock import alone
 from netssh_mcp.knowledge.secrets import Secret
 
 Hosts = dict[str, dict[str, Any]]
@@ -119,7 +117,7 @@ class Overlay:
         What either raises leaves everything as it was. InputError: it cannot be written.
         """
         try:
-            with _alone(self.path):
+            with alone(self.path.with_name(f".{self.path.name}.lock"), _LOCK_SECONDS):
                 hosts = self.hosts()
                 change(hosts)
                 if len(hosts) > MOST_HOSTS:
@@ -151,23 +149,3 @@ class Overlay:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Nobody else who asks writes the file meanwhile: no thread, no process. OSError where that takes too long."""
-    lock = path.with_name(f".{path.name}.lock")
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        until = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.005)
-        yield
-    finally:
-        os.close(handle)

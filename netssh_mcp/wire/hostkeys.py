@@ -9,18 +9,17 @@ host only, `accept_any`.
 from __future__ import annotations
 
 import base64
-import contextlib
-import fcntl
 import hmac
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from netssh_mcp.errors import HostKeyChanged, HostKeyUnknown, InputError
+from netssh_mcp.knowledge.file_lock import alone
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.wire.host_certificates import Certificate, parse
 from netssh_mcp.wire.key_blobs import CERTIFICATE, plain_name, public_part
@@ -182,7 +181,7 @@ class HostKeys:
         try:
             own = Path(os.path.realpath(self.own_file))  # a link stays one
             own.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with _alone(own):
+            with alone(own.with_name(f"{own.name}.lock"), _LOCK_SECONDS):
                 records = self._records(device)  # somebody else may have learned a key since we looked
                 _not_revoked(device, shown, records)
                 if self._known(device, shown, records, ""):
@@ -195,25 +194,6 @@ class HostKeys:
                 device=device.name,
                 hint="Make its folder one that this server may write, or add the key by hand and use strict mode.",
             ) from error
-
-
-@contextlib.contextmanager
-def _alone(own: Path) -> Iterator[None]:
-    """Nobody else who asks writes the file meanwhile: no thread, no process. OSError where that takes too long."""
-    handle = os.open(own.with_name(own.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        until = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.005)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _replace(own: Path, line: str) -> None:
