@@ -131,6 +131,14 @@ async def test_a_file_server_that_lies_or_never_ends_is_an_error_in_time(lie: st
             await app.files.get("h1", "/srv/x", action="list" if "listing" in lie or "names" in lie else "read")
 
 
+async def test_a_file_server_that_ends_at_once_is_none_whenever_that_is_noticed(tmp_path: Path) -> None:
+    """Before our first word, under it, or while we wait for the answer to it."""
+    async with house(HostileHost(), tmp_path) as app:
+        for _ in range(30):
+            with pytest.raises(FileRefused, match="no SFTP"):
+                await app.files.get("h1", "/srv/x")
+
+
 async def test_hidden_names_without_an_end_are_a_listing_with_an_end(tmp_path: Path) -> None:
     page = says(lambda n: message(NAME, n, named(*(b".%d" % at for at in range(9000)))))
     async with house(HostileHost(sftp=server(FOLDER, readdir=page)), tmp_path) as app:
