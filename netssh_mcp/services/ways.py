@@ -6,6 +6,7 @@ Opened by the first command that is allowed, closed with the call. Blocking work
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
@@ -32,7 +33,7 @@ _STAYS: Final = re.compile(
 )
 
 
-class Way:
+class Way(ABC):
     """Subclasses say what is opened. `forms` are what the next command may be, the likeliest first."""
 
     def __init__(self, desk: Desk, place: Place) -> None:
@@ -41,15 +42,17 @@ class Way:
         self._held = AsyncExitStack()
 
     @property
+    @abstractmethod
     def is_open(self) -> bool:
         """Whether a command could be sent now."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _opened(self, row: Row) -> None:
-        raise NotImplementedError
+        """Open it; what that took goes into the row's facts. ConnectError."""
 
+    @abstractmethod
     async def _sent(self, grant: Grant, row: Row, seconds: float, order: Order) -> Reply:
-        raise NotImplementedError
+        """Send one command into what is open."""
 
     async def open(self, row: Row) -> None:
         """Ready for a command; what it took is in the row's facts. Nothing when it is open. ConnectError."""
@@ -71,6 +74,7 @@ class Way:
         """Where commands run, if not where a login is."""
         return ""
 
+    @abstractmethod
     def fits(self, grant: Grant) -> None:
         """Raises when this command is not to be sent into what was opened."""
 
@@ -103,6 +107,9 @@ class Channels(Way):
         self._shared = await self.desk.pool.share(self.place.hops, row.turn)
         self._held.callback(self._shared.close)
         row.facts["reconnected"] = self._shared.tell_loss() or again
+
+    def fits(self, grant: Grant) -> None:
+        """Always: no command leaves anything behind for the next one."""
 
     async def send(self, grant: Grant, row: Row, seconds: float, order: Order) -> Reply:
         try:
