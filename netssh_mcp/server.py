@@ -76,7 +76,7 @@ def build_server(settings: Settings, open_app: OpenApp) -> MCPServer[App]:
 
 def serve(settings: Settings, open_app: OpenApp) -> NoReturn:
     """Serve over stdio until the client goes. Raises InputError on a toolset that does not exist."""
-    toolsets.chosen(settings.toolsets)  # a wrong name ends the start before anything is opened
+    toolsets.check(settings.toolsets)  # a wrong name ends the start before anything is opened
 
     @asynccontextmanager
     async def opened(app: App) -> AsyncIterator[App]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio.abc import TaskGroup
 
 from netssh_mcp.errors import NetsshError
 from netssh_mcp.guard.audit import Audit
@@ -25,27 +26,60 @@ from netssh_mcp.knowledge.vault import Vault
 from netssh_mcp.services.commands import Commands
 from netssh_mcp.services.desk import Desk
 from netssh_mcp.services.devices import Devices
-from netssh_mcp.services.files import Files
-from netssh_mcp.services.forwards import Forwards
-from netssh_mcp.services.harvest import Harvester
-from netssh_mcp.services.hosts import Hosts
 from netssh_mcp.services.job_actions import JobActions
 from netssh_mcp.services.jobs import Jobs
-from netssh_mcp.services.named import Sessions
+from netssh_mcp.services.listing import Listing
 from netssh_mcp.services.outputs import Outputs
 from netssh_mcp.services.policy_view import fitting
-from netssh_mcp.services.runs import Runs
-from netssh_mcp.services.shells import Shells
 from netssh_mcp.services.shown import Shown
 from netssh_mcp.services.transcripts import Transcripts
 from netssh_mcp.services.ways import BYTE_LIMIT
 from netssh_mcp.sessions.pool import Closeable, Pool
 from netssh_mcp.wire.turn import Connection, Turn
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what `_Late` and `_Open` import when it is needed
+    from netssh_mcp.services.files import Files
+    from netssh_mcp.services.forwards import Forwards
+    from netssh_mcp.services.harvest import Harvester
+    from netssh_mcp.services.hosts import Hosts
+    from netssh_mcp.services.named import Sessions
+    from netssh_mcp.services.operate import Operate
+    from netssh_mcp.services.runs import Runs
+    from netssh_mcp.services.shells import Shells
     from netssh_mcp.wire.bastions import Standing
     from netssh_mcp.wire.opener import Opener
     from netssh_mcp.wire.shared import Shared
+
+
+class _Late:
+    """Services that most starts do without: imported and made when first asked for, by the event loop's thread."""
+
+    def __init__(self, desk: Desk, tasks: TaskGroup) -> None:
+        self._desk = desk
+        self._tasks = tasks
+        self._operate: Operate | None = None
+
+    def operate(self) -> Operate:
+        if self._operate is None:
+            from netssh_mcp.services.operate import Operate  # noqa: PLC0415  (the start budget)
+
+            self._operate = Operate.at(self._desk)
+            self._tasks.start_soon(self._operate.shells.sweep)
+        return self._operate
+
+    def harvester(self) -> Harvester:
+        from netssh_mcp.services.harvest import Harvester  # noqa: PLC0415  (the start budget)
+
+        desk = self._desk
+        return Harvester(inventory=desk.inventory, profiles=desk.profiles, pool=desk.pool, audit=desk.audit)
+
+    def listing(self) -> Listing:
+        """Of sessions; no terminal, forward or recording is there before `operate` is."""
+        return self._operate.sessions.listing if self._operate else Listing(self._desk.pool, self._desk.shown)
+
+    async def aclose(self) -> None:
+        if self._operate is not None:
+            await self._operate.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,75 +92,98 @@ class App:
     outputs: Outputs
     jobs: JobActions
     pool: Pool
-    harvester: Harvester
-    runs: Runs
-    sessions: Sessions
-    shells: Shells
-    files: Files
-    forwards: Forwards
-    hosts: Hosts
+    late: _Late
+
+    @property
+    def harvester(self) -> Harvester:
+        return self.late.harvester()
+
+    @property
+    def runs(self) -> Runs:
+        return self.late.operate().runs
+
+    @property
+    def sessions(self) -> Sessions:
+        return self.late.operate().sessions
+
+    @property
+    def shells(self) -> Shells:
+        return self.late.operate().shells
+
+    @property
+    def files(self) -> Files:
+        return self.late.operate().files
+
+    @property
+    def forwards(self) -> Forwards:
+        return self.late.operate().forwards
+
+    @property
+    def hosts(self) -> Hosts:
+        return self.late.operate().hosts
+
+    async def aclose(self) -> None:
+        """End the jobs and close every session, in bounded time."""
+        async with anyio.create_task_group() as ending:
+            ending.start_soon(self.jobs.stop)
+            ending.start_soon(self.late.aclose)
+        await self.pool.aclose()
+        await self.jobs.closed()
 
 
 @asynccontextmanager
 async def open_app(settings: Settings) -> AsyncIterator[App]:
     """Open the audit file and the services; on leaving, end the jobs and close every session, in bounded time."""
+    failure: NetsshError | None = None
+    with contextlib.ExitStack() as stack:
+        desk_with = _prepared(settings, stack)
+        async with anyio.create_task_group() as tasks:
+            desk = desk_with(Jobs(tasks))
+            tasks.start_soon(desk.pool.sweep)
+            late = _Late(desk, tasks)
+            if "operate" in settings.toolsets:
+                late.operate()  # now, so that no call waits for it
+            app = App(
+                settings,
+                Commands(desk, Parsers(settings.templates)),
+                Devices(desk.inventory, desk.profiles, desk.pool, desk.wall, late.listing),
+                desk.outputs,
+                JobActions(desk.jobs, desk.audit, desk.inventory.vault),
+                desk.pool,
+                late,
+            )
+            try:
+                yield app
+            except NetsshError as error:
+                failure = error  # raised outside: a task group would wrap it
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await app.aclose()
+                tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+def _prepared(settings: Settings, stack: contextlib.ExitStack) -> Callable[[Jobs], Desk]:
+    """All of a Desk but its jobs, outside their task group, which would wrap errors; `stack` closes what is opened."""
     profiles = Profiles.load(settings.profiles)
     vault = Vault()  # what is redacted everywhere: each secret from its first use on
     inventory = InventorySource.of(settings, profiles.platforms, vault)
     redactor = Redactor(inventory.vault)
     outputs = Outputs(cap=settings.output_cap, spill_dir=settings.spill)
-    failure: NetsshError | None = None
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(scrubbed_logs(vault))
-        stack.callback(outputs.close)
-        audit = Audit(settings.audit) if settings.audit else None
-        assert audit is not None
-        stack.callback(audit.close)
-        source = PolicySource(settings.policy, tell=audit.record_event, doubts=fitting(inventory, profiles))
-        wall = Wall(source, inventory=inventory.current)
-        wall.source.current()  # a bad rule ends the start
-        pool = Pool(_Open(settings, wall, audit), byte_limit=BYTE_LIMIT)
-        async with anyio.create_task_group() as tasks:
-            jobs = Jobs(tasks)
-            tasks.start_soon(pool.sweep)
-            shown = Shown(redactor, pool.threads)
-            kept = Transcripts(redactor)
-            desk = Desk(settings, inventory, profiles, pool, wall, audit, redactor, shown, outputs, jobs, kept)
-            commands = Commands(desk, Parsers(settings.templates))
-            harvester = Harvester(inventory=inventory, profiles=profiles, pool=pool, audit=audit)
-            shells, forwards = Shells(desk), Forwards(desk)
-            sessions = Sessions(desk, shells, forwards)
-            tasks.start_soon(shells.sweep)
-            actions = JobActions(jobs, audit, vault)
-            try:
-                yield App(
-                    settings,
-                    commands,
-                    Devices(inventory, profiles, pool, wall, sessions.listing),
-                    outputs,
-                    actions,
-                    pool,
-                    harvester,
-                    runs=Runs(desk),
-                    sessions=sessions,
-                    shells=shells,
-                    files=Files(desk),
-                    forwards=forwards,
-                    hosts=Hosts(desk),
-                )
-            except NetsshError as error:
-                failure = error  # raised outside: a task group would wrap it
-            finally:
-                with anyio.CancelScope(shield=True):
-                    async with anyio.create_task_group() as ending:
-                        ending.start_soon(actions.stop)
-                        ending.start_soon(shells.aclose)
-                        ending.start_soon(forwards.aclose)
-                    await pool.aclose()
-                    await actions.closed()
-                tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+    stack.enter_context(scrubbed_logs(vault))
+    stack.callback(outputs.close)
+    audit = Audit(settings.audit) if settings.audit else None
+    assert audit is not None
+    stack.callback(audit.close)
+    wall = Wall(
+        PolicySource(settings.policy, tell=audit.record_event, doubts=fitting(inventory, profiles)),
+        inventory=inventory.current,
+    )
+    wall.source.current()  # a bad rule ends the start
+    pool = Pool(_Open(settings, wall, audit), byte_limit=BYTE_LIMIT)
+    shown, kept = Shown(redactor, pool.threads), Transcripts(redactor)
+    return lambda jobs: Desk(settings, inventory, profiles, pool, wall, audit, redactor, shown, outputs, jobs, kept)
 
 
 class _Open:

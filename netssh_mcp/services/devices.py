@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from netssh_mcp.errors import InputError
@@ -27,11 +29,16 @@ class Devices:
     """The `list_devices` service; reads only what this process knows."""
 
     def __init__(
-        self, inventory: InventorySource, profiles: Profiles, pool: Pool, wall: Wall, listing: Listing | None = None
+        self,
+        inventory: InventorySource,
+        profiles: Profiles,
+        pool: Pool,
+        wall: Wall,
+        listing: Callable[[], Listing] | None = None,
     ) -> None:
         self._inventory = inventory
         self._profiles = profiles
-        self._listing = listing or Listing(pool)
+        self._listing = listing or partial(Listing, pool)
         self._wall = wall
 
     def list(self, targets: str = "", view: str = "devices", command: str = "") -> dict[str, Any]:
@@ -82,7 +89,7 @@ class Devices:
 
     def _sessions(self, names: set[str] | None) -> Sheet:
         """Of these devices, or all: also of targets that are in no inventory."""
-        return list(COLUMNS), self._listing.rows(names, fenced=False)
+        return list(COLUMNS), self._listing().rows(names, fenced=False)
 
     def _platforms(self) -> dict[str, Any]:
         found = self._profiles.rows()

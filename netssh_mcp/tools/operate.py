@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from mcp.types import ToolAnnotations
-
 from netssh_mcp.tools import schemas
 from netssh_mcp.tools.files import get_file, put_file
 from netssh_mcp.tools.forwards import forward
 from netssh_mcp.tools.hosts import host
 from netssh_mcp.tools.run import run
 from netssh_mcp.tools.shells import session, shell
-from netssh_mcp.tools.strict import StrictTool, strict
-
-
-def acts(title: str, *, destroys: bool = True, devices: bool = True) -> dict[str, Any]:
-    """Title and hints of a tool that changes something."""
-    return {
-        "title": title,
-        "annotations": ToolAnnotations(
-            title=title,
-            read_only_hint=False,
-            destructive_hint=destroys,
-            idempotent_hint=False,
-            open_world_hint=devices,
-        ),
-    }
+from netssh_mcp.tools.strict import StrictTool, acts, strict
 
 
 def tools() -> tuple[StrictTool, ...]:

@@ -99,6 +99,20 @@ def strict(
     return tool
 
 
+def acts(title: str, *, destroys: bool = True, devices: bool = True) -> dict[str, Any]:
+    """Title and hints of a tool that changes something."""
+    return {
+        "title": title,
+        "annotations": ToolAnnotations(
+            title=title,
+            read_only_hint=False,
+            destructive_hint=destroys,
+            idempotent_hint=False,
+            open_world_hint=devices,
+        ),
+    }
+
+
 def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:
     properties = {
         name: {key: value for key, value in field.items() if key != "title"}

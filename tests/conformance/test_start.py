@@ -11,11 +11,26 @@ from netssh_mcp import runner
 
 ROOT = Path(__file__).parents[2]
 LATE = ("netmiko", "paramiko", "ntc_templates", "textfsm", "yaml", "jmespath")
+# What only the toolset `operate` and single words of the command line need.
+OPERATE = (
+    *(f"netssh_mcp.tools.{name}" for name in ("operate", "run", "shells", "files", "forwards", "hosts")),
+    *(f"netssh_mcp.services.{name}" for name in ("operate", "runs", "orders", "shells", "shell_text", "named")),
+    *(f"netssh_mcp.services.{name}" for name in ("recordings", "files", "file_ask", "file_facts", "file_progress")),
+    *(f"netssh_mcp.services.{name}" for name in ("file_text", "local_files", "device_files", "device_listing")),
+    *(f"netssh_mcp.services.{name}" for name in ("device_paths", "forwards", "hosts", "given")),
+    *(f"netssh_mcp.sessions.{name}" for name in ("device_transfers", "executions", "forwards", "terminals")),
+    *(f"netssh_mcp.sessions.{name}" for name in ("transfers", "trials")),
+    *("netssh_mcp.wire.forward_plan", "netssh_mcp.guard.protected_paths", "pyte"),
+)
+NEVER_AT_START = (
+    *("netssh_mcp.services.harvest", "netssh_mcp.services.policy_report", "netssh_mcp.guard.policy_file"),
+    *("netssh_mcp.knowledge.inventory_file", "netssh_mcp.knowledge.foreign.reading", "netssh_mcp.knowledge.ssh_config"),
+)
 
 SCRIPT = """
 import json, sys
 from netssh_mcp import cli
-args = cli.parser().parse_args(["serve"])
+args = cli.parser().parse_args(["serve", *sys.argv[1:]])
 settings = cli.settings(args, inventory_required=False)
 import anyio
 from mcp import Client
@@ -31,11 +46,12 @@ anyio.run(main)
 """
 
 
-def test_no_ssh_or_parsing_library_is_loaded_when_the_tools_are_listed(tmp_path: Path) -> None:
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+def _started(folder: Path, *arguments: str) -> tuple[list[str], set[str]]:
+    """The names of the tools, and every module that is loaded when they have been listed."""
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT],
-        cwd=tmp_path,
+        [sys.executable, "-W", "error", "-c", SCRIPT, *arguments],
+        cwd=folder,
         env=environment,
         capture_output=True,
         check=False,
@@ -43,8 +59,21 @@ def test_no_ssh_or_parsing_library_is_loaded_when_the_tools_are_listed(tmp_path:
     )
     assert done.returncode == 0, done.stderr.decode()
     names, modules = json.loads(done.stdout)
+    return names, set(modules)
+
+
+def test_neither_a_library_nor_what_operates_is_loaded_when_the_reading_tools_are_listed(tmp_path: Path) -> None:
+    names, modules = _started(tmp_path)
     assert names == ["list_devices", "show", "read_output", "job"]
-    assert [name for name in LATE if name in modules] == []
+    assert modules & {*LATE, *OPERATE, *NEVER_AT_START} == set()
+
+
+def test_no_ssh_or_parsing_library_is_loaded_when_all_tools_are_listed(tmp_path: Path) -> None:
+    names, modules = _started(tmp_path, "--toolsets", "observe,operate")
+    assert "run" in names
+    assert modules & {*LATE, *NEVER_AT_START, "pyte"} == set()
+    needed = {name for name in OPERATE if name not in ("pyte", "netssh_mcp.sessions.executions")}
+    assert needed <= modules  # else a name that has gone would pass above as one that is late
 
 
 def test_what_is_warmed_after_the_start_can_be_imported_and_covers_what_comes_late() -> None:
