@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 import anyio.to_thread
 
-from netssh_mcp.errors import FileRefused, InputError, NetsshError, SessionLost, TransferBroken
+from netssh_mcp.errors import FileRefused, NetsshError, SessionLost, TransferBroken
 from netssh_mcp.guard.policy import Grant
 from netssh_mcp.knowledge.importing import ONE_AT_A_TIME
 from netssh_mcp.services.desk import Desk, Recorded
 from netssh_mcp.services.device_files import DeviceFiles
-from netssh_mcp.services.file_ask import Ask
+from netssh_mcp.services.file_ask import Ask, needed, only_linux, read_as
 from netssh_mcp.services.file_facts import COLUMNS, changed, checked_path, described, octal, row
 from netssh_mcp.services.file_progress import reporting
 from netssh_mcp.services.file_text import (
@@ -28,9 +29,9 @@ from netssh_mcp.services.file_text import (
     encoded,
     name_shown,
 )
-from netssh_mcp.services.given import NOT_GIVEN, fitting, was_given
+from netssh_mcp.services.given import NOT_GIVEN, fitting
 from netssh_mcp.services.jobs import Progress
-from netssh_mcp.services.local_files import LocalRoots
+from netssh_mcp.services.local_files import LocalRoots, LocalTarget
 from netssh_mcp.sessions import transfers
 from netssh_mcp.sessions.transfers import PATIENCE, Far
 from netssh_mcp.wire.turn import Turn
@@ -83,16 +84,11 @@ class Files:
         progress: Progress | None = None,
     ) -> dict[str, Any]:
         """What the `get_file` tool does."""
-        more: dict[str, object] = {
-            "local_path": local_path,
-            "encoding": encoding,
-            "offset": offset,
-            "overwrite": overwrite,
-        }
-        fitting("get_file", action, sudo=sudo, hidden=hidden, **more)
+        fitting("get_file", action, sudo=sudo, hidden=hidden, local_path=local_path)
+        fitting("get_file", action, encoding=encoding, offset=offset, overwrite=overwrite)
         place = self._desk.place(device)
         if not place.linux:
-            _only_linux(sudo=sudo, hidden=hidden)
+            only_linux(sudo=sudo, hidden=hidden)
             return await self._network.get(
                 place,
                 path,
@@ -105,23 +101,14 @@ class Files:
             )
         ask = Ask(place, "get_file", action, path, sudo, progress)
         if action == "read":
-            usual = checked_encoding(encoding)
-            if offset and not usual.startswith(("utf-8", "ascii", "latin", "iso8859", "cp")):
-                raise InputError(f"{encoding} is read from the start only", hint="Leave `offset` out.")
+            usual = read_as(encoding, offset)
             return await self._asked(ask, lambda found: self._read(ask, found, usual, offset))
         if action == "list":
             return await self._asked(ask, lambda found: self._listed(ask, found, offset, hidden=hidden))
         if action == "stat":
             return await self._asked(ask, lambda found: self._stat(ask, found))
         target = self._local.target(local_path, overwrite=overwrite)
-
-        async def downloaded(found: _Found) -> dict[str, Any]:
-            size, digest, told = await found.far.download(found.grant, found.path, target)
-            verified = "sha256" if told else "size"
-            facts = {"path": name_shown(found.path), "size": size, "sha256": digest, "verified": verified}
-            return {**ask.head, "changed": False, "local_path": str(target.path), "file": facts}
-
-        return await self._asked(ask, downloaded)
+        return await self._asked(ask, lambda found: self._downloaded(ask, found, target))
 
     async def put(
         self,
@@ -142,15 +129,10 @@ class Files:
         """What the `put_file` tool does."""
         fitting("put_file", action, content=content, local_path=local_path, mode=mode, sudo=sudo, encoding=encoding)
         fitting("put_file", action, append=append, overwrite=overwrite, make_dirs=make_dirs)
-        if action == "write" and not was_given(content):
-            raise InputError(
-                "`content` is missing; nothing was written",
-                hint="Give the text; to send a local file use action='upload' with `local_path`; content='' makes the "
-                "file empty.",
-            )
+        needed(action, content)
         place = self._desk.place(device)
         if not place.linux:
-            _only_linux(sudo=sudo, mode=mode, append=append, make_dirs=make_dirs)
+            only_linux(sudo=sudo, mode=mode, append=append, make_dirs=make_dirs)
             return await self._network.put(
                 place,
                 path,
@@ -161,34 +143,17 @@ class Files:
                 overwrite=overwrite,
                 progress=progress,
             )
-        bits = octal(mode)
-        ask = Ask(place, "put_file", action, path, sudo, progress, bits)
+        ask = Ask(place, "put_file", action, path, sudo, progress, octal(mode))
         if action == "delete":
             return await self._asked(ask, lambda found: self._deleted(ask, found))
         if action == "mkdir":
-
-            async def made(found: _Found) -> dict[str, Any]:
-                made_now = await found.far.mkdir(found.grant, found.path, bits, parents=make_dirs)
-                return {**ask.head, **changed(found.path, made_now)}
-
-            return await self._asked(ask, made, make_dirs=make_dirs)
-        with ONE_AT_A_TIME:
-            from netssh_mcp.wire.remote_files import Write  # noqa: PLC0415 - see `transfers`
-
-        how = Write(mode=bits, append=append, overwrite=overwrite, make_dirs=make_dirs)
-
-        async def from_source(source: Source) -> dict[str, Any]:
-            async def wrote(found: _Found) -> dict[str, Any]:
-                wrote_now = await found.far.write(found.grant, found.path, source, how)
-                return {**ask.head, **changed(found.path, wrote_now)}
-
-            return await self._asked(ask, wrote, make_dirs=make_dirs)
-
+            return await self._asked(ask, lambda found: self._made(ask, found, parents=make_dirs), make_dirs=make_dirs)
+        write = partial(self._written, ask, append=append, overwrite=overwrite, make_dirs=make_dirs)
         if action == "write":
-            return await from_source(BytesSource(encoded(content, checked_encoding(encoding))))
+            return await write(BytesSource(encoded(content, checked_encoding(encoding))))
         opened = await anyio.to_thread.run_sync(self._local.source, local_path, limiter=self._desk.pool.threads)
         try:
-            return await from_source(opened)
+            return await write(opened)
         finally:
             opened.close()
 
@@ -256,6 +221,29 @@ class Files:
     async def _stat(self, ask: Ask, found: _Found) -> dict[str, Any]:
         facts = await found.far.facts(found.grant, found.path)
         return {**ask.head, "file": described(found.path, facts)}
+
+    async def _downloaded(self, ask: Ask, found: _Found, target: LocalTarget) -> dict[str, Any]:
+        size, digest, told = await found.far.download(found.grant, found.path, target)
+        verified = "sha256" if told else "size"
+        facts = {"path": name_shown(found.path), "size": size, "sha256": digest, "verified": verified}
+        return {**ask.head, "changed": False, "local_path": str(target.path), "file": facts}
+
+    async def _written(
+        self, ask: Ask, source: Source, *, append: bool, overwrite: bool, make_dirs: bool
+    ) -> dict[str, Any]:
+        with ONE_AT_A_TIME:
+            from netssh_mcp.wire.remote_files import Write  # noqa: PLC0415 - see `transfers`
+
+        how = Write(mode=ask.mode, append=append, overwrite=overwrite, make_dirs=make_dirs)
+
+        async def wrote(found: _Found) -> dict[str, Any]:
+            return {**ask.head, **changed(found.path, await found.far.write(found.grant, found.path, source, how))}
+
+        return await self._asked(ask, wrote, make_dirs=make_dirs)
+
+    async def _made(self, ask: Ask, found: _Found, *, parents: bool) -> dict[str, Any]:
+        made = await found.far.mkdir(found.grant, found.path, ask.mode, parents=parents)
+        return {**ask.head, **changed(found.path, made)}
 
     async def _deleted(self, ask: Ask, found: _Found) -> dict[str, Any]:
         facts = await found.far.facts(found.grant, found.path)
@@ -404,9 +392,3 @@ class Files:
                 path, rest = path or "/", f"{name}/{rest}".rstrip("/")
                 continue
             return f"{real.rstrip('/')}/{rest}" if rest else real
-
-
-def _only_linux(**asked: object) -> None:
-    """Files of network devices have no owner, mode or sudo, and SCP can only replace them."""
-    if given := [name for name, value in asked.items() if value]:
-        raise InputError(f"`{given[0]}` means nothing on a network device", hint="Leave it out there.")
