@@ -1,23 +1,20 @@
-"""Sessions that stay open: per device a cap, one login at a time, and no second try with a refused credential."""
+"""Sessions that stay open: per device a cap, one login at a time; which logins may be tried is the accounts' say."""
 
 from __future__ import annotations
 
-import copy
-import hmac
-import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
 import anyio.to_thread
 
-from netssh_mcp.errors import AuthenticationFailed, ConnectError, CredentialStopped, NetsshError
+from netssh_mcp.errors import AuthenticationFailed, ConnectError
 from netssh_mcp.knowledge.inventory import Device
 from netssh_mcp.knowledge.profiles import Profile
+from netssh_mcp.sessions.accounts import Accounts
 from netssh_mcp.sessions.lease import Lease, waited
 from netssh_mcp.sessions.named import NamedSessions
 from netssh_mcp.sessions.session import Session, in_thread
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
 
 _THREADS = 1024  # commands under way at once in one server; each has a worker thread while it runs
 _LOGINS = 64  # logins under way at once: key exchange is CPU work on both sides
-_REFUSED_FOR = 900.0  # seconds a refused credential is not tried again on the same device
 _SWEEP = 30.0
 _SURE = 5.0  # seconds after its last command for which an idle session is not asked
 
@@ -70,20 +66,6 @@ class OpenConnection(Protocol):
         """Close all shared connections."""
 
 
-@dataclass(slots=True)
-class _Account:
-    """What is known of one device's credentials. One login at a time until they have worked once."""
-
-    device: Device
-    trial: anyio.Lock = field(default_factory=anyio.Lock)
-    accepted: bool = False
-    refused: AuthenticationFailed | None = None
-    refused_at: float = 0.0
-    failed: NetsshError | None = None  # the last login to it as a jump host, and when
-    failed_at: float = 0.0
-    tried: bytes = b""  # which secrets were refused, as a keyed digest
-
-
 class Pool:
     """All open sessions of this process. Lives in the server's lifespan; `aclose` ends it."""
 
@@ -96,12 +78,11 @@ class Pool:
         self._open_connection = open_connection
         self._byte_limit = byte_limit
         self._slots: dict[str, Slot] = {}
-        self._accounts: dict[str, _Account] = {}
         self._numbers = 0
         self._closed = False
-        self._key = secrets.token_bytes(16)
         self.threads = anyio.CapacityLimiter(_THREADS)
         self._logins = anyio.CapacityLimiter(_LOGINS)
+        self._accounts = Accounts(open_connection, logins=self._logins, threads=self.threads)
         self._held: dict[Session, tuple[Slot, Held]] = {}
         self.named = NamedSessions(self)
 
@@ -316,7 +297,7 @@ class Pool:
         CommandInterrupted."""
         if self._closed:
             raise ConnectError("the server is closing", device=hops[-1].name)
-        async with self._admitted(hops, turn):
+        async with self._accounts.admitted(hops, turn):
             try:
                 return await in_thread(
                     lambda: self._open_connection.share(hops, turn=turn),
@@ -325,33 +306,15 @@ class Pool:
                     orphaned=lambda shared: shared.close(),
                 )
             except AuthenticationFailed as error:
-                await self._note(error, hops)
+                await self._accounts.note(error, hops)
                 raise
-
-    @asynccontextmanager
-    async def _admitted(self, hops: tuple[Device, ...], turn: Turn) -> AsyncIterator[None]:
-        """May log in now: one at a time until the credentials of each hop have worked once, and none refused ones."""
-        accounts = [self._account(hop) for hop in hops]
-        async with AsyncExitStack() as held:
-            for number, account in enumerate(accounts[:-1], 1):
-                await self._refuse_again(account)
-                if not account.accepted:
-                    held.callback((await self._first_time(hops[:number], account, hops[-1], turn)).close)
-            account = accounts[-1]
-            if not account.accepted:
-                await waited(account.trial.acquire, hops[-1], turn)
-                held.callback(account.trial.release)
-            await self._refuse_again(account)
-            yield
-        for account in accounts:
-            account.accepted, account.refused = True, None
 
     async def _login(self, slot: Slot, profile: Profile, turn: Turn) -> Session:
         device = slot.hops[-1]
         async with AsyncExitStack() as held:
             await waited(slot.login.acquire, device, turn)
             held.callback(slot.login.release)
-            await held.enter_async_context(self._admitted(slot.hops, turn))
+            await held.enter_async_context(self._accounts.admitted(slot.hops, turn))
             connection = await self._connected(slot, profile, turn)
         slot.lost = False
         self._numbers += 1
@@ -363,86 +326,14 @@ class Pool:
         began = time.monotonic()
 
         def opened() -> Connection:
-            for account in map(self._account, slot.hops):
-                if account.refused is not None and account.refused_at >= began:  # while this waited for its thread
-                    raise copy.copy(account.refused)
+            self._accounts.not_refused_since(began, slot.hops)  # while this waited for its thread
             return self._open_connection(slot.hops, profile, turn=turn, byte_limit=self._byte_limit)
 
         try:
             return await in_thread(opened, turn, self._logins, orphaned=lambda connection: connection.close())
         except AuthenticationFailed as error:
-            await self._note(error, slot.hops)
+            await self._accounts.note(error, slot.hops)
             raise
-
-    async def _first_time(self, hops: tuple[Device, ...], account: _Account, device: Device, turn: Turn) -> Closeable:
-        """Log in to a jump host that has not let us in yet, one caller at a time. Who waited gets the same error.
-
-        What comes back keeps it open.
-        """
-        asked = time.monotonic()
-        await waited(account.trial.acquire, device, turn)
-        try:
-            if account.failed is not None and account.failed_at >= asked:
-                raise copy.copy(account.failed)
-            await self._refuse_again(account)
-            reached = await in_thread(
-                lambda: self._open_connection.reach(hops, turn=turn),
-                turn,
-                self._logins,
-                orphaned=lambda reached: reached.close(),
-            )
-            account.accepted = True
-        except NetsshError as error:
-            if not turn.cancelled:
-                account.failed, account.failed_at = error, time.monotonic()
-            if isinstance(error, AuthenticationFailed):
-                await self._note(error, hops)
-            raise
-        finally:
-            account.trial.release()
-        return reached
-
-    async def _note(self, error: AuthenticationFailed, hops: Sequence[Device]) -> None:
-        """The device that refused is not asked again with the same credentials."""
-        account = next((self._account(hop) for hop in hops if hop.name == error.device), None)
-        if account is not None and not error.retryable and not isinstance(error, CredentialStopped):
-            account.accepted, account.refused, account.refused_at = False, error, time.monotonic()
-            account.tried = await self._digest(account.device)
-
-    def _account(self, device: Device) -> _Account:
-        account = self._accounts.get(device.name)
-        if account is None or account.device != device:
-            account = self._accounts[device.name] = _Account(device)
-        return account
-
-    async def _refuse_again(self, account: _Account) -> None:
-        """No second try with the same secrets; another entry, or another content of its references, lifts that."""
-        error = account.refused
-        if error is None:
-            return
-        left = _REFUSED_FOR - (time.monotonic() - account.refused_at)
-        if left <= 0 or await self._digest(account.device) != account.tried:
-            account.refused = None
-            return
-        raise AuthenticationFailed(
-            f"not tried again: {error.message}",
-            device=account.device.name,
-            line=error.line,
-            hint="The device refused these credentials once. Correct them in the inventory or where it refers to (that "
-            f"lifts this at once), or wait {max(1, round(left / 60))} min; trying on would lock the account.",
-        )
-
-    async def _digest(self, device: Device) -> bytes:
-        """Tells two contents of a device's secrets apart and says nothing else of them; b"" when one is not there."""
-
-        def digest() -> bytes:
-            try:
-                values = [secret.reveal() for each in device.sets() for _, secret in sorted(each.secrets.items())]
-            except NetsshError:
-                return b""
-            return hmac.digest(self._key, "\0".join(values).encode(), "sha256")
-
-        return await anyio.to_thread.run_sync(digest, limiter=self.threads)
 
     # -- the end -------------------------------------------------------------------------------------------------
 
