@@ -42,6 +42,7 @@ from netssh_mcp.wire.reader import Reader
 from netssh_mcp.wire.script import checked_env
 from netssh_mcp.wire.shell_speech import KIND, OWN, PLAIN_SHELL, SETUP, Speech, without_noise
 from netssh_mcp.wire.shell_stop import Stopping
+from netssh_mcp.wire.shell_stream import begun, ends_by, reader_of, until_end
 from netssh_mcp.wire.text import clean
 from netssh_mcp.wire.turn import Turn, not_sent
 
@@ -50,25 +51,12 @@ if TYPE_CHECKING:
 
 _STOP: Final = 0.7  # seconds for a step of stopping a command
 _LAST: Final = 0.5  # seconds in which the exit status follows the end of a shell
-_LINGER: Final = 0.2  # seconds of silence behind the exit status, until what is still open is somebody else's
 _SUDO_GIVES_UP: Final = 5.0  # PAM waits for 2 to 3 behind a wrong password
 _SIGNAL: Final = re.compile(r"[A-Z][A-Z0-9]{1,9}")
 _MARK: Final = re.compile(r"\d{16}[+-](?: \d+)?")  # a marker that came behind the end of what it was for
 
 _EVENTS: Final = 200  # lines that came unasked that are kept for the next reply
 _INTERRUPTED: Final = 130  # the status of a command that was stopped, as shells have it
-
-
-class _Heard(threading.Event):
-    """Paramiko sets it when the exit status is known, or the channel has ended; who reads is woken then, too."""
-
-    def __init__(self, wake: threading.Event) -> None:
-        super().__init__()
-        self._wake = wake
-
-    def set(self) -> None:
-        super().set()
-        self._wake.set()
 
 
 class LoginShell:
@@ -117,13 +105,8 @@ class LoginShell:
 
     def _start(self, script: str, deadline: float, turn: Turn) -> None:
         channel = self._shared.channel(deadline)
-        self._reader = reader = Reader(channel, self.device.name)
-        reader.ended = "the shell on the host ended, killed or by itself"
-        turn.bind(reader.wake.set)
-        channel.status_event = _Heard(reader.wake)
-        hello = f"netssh-{new_nonce()}"
-        channel.exec_command(f"exec /bin/sh -c 'echo {hello} $$; {script}'")
-        self.pid = self._hello(reader, f"{hello} ".encode(), deadline, turn)
+        self._reader = reader = reader_of(channel, self.device.name, turn)
+        self.pid = begun(channel, reader, script, deadline, turn)
         # Not before: what the login shell runs for every command (bash's ~/.bashrc) could read it.
         try:
             self._speech = Speech("")
@@ -135,17 +118,6 @@ class LoginShell:
             remote.signal(self._shared, "KILL", [-self.pid], time.monotonic() + _STOP)  # it hangs in its profile
             raise
         self.events = []
-
-    def _hello(self, reader: Reader, hello: bytes, deadline: float, turn: Turn) -> int:
-        """The shell's process, which is that of its group, too."""
-        said = b""
-        while not (found := re.search(re.escape(hello) + rb"(\d+)\n", said)):
-            while data := reader.take():
-                said += data
-            self._check(deadline, turn)
-            if hello not in said:
-                reader.wait(deadline - time.monotonic())
-        return int(found[1])
 
     def _asked(self, line: str, deadline: float, turn: Turn) -> str:
         """The output of a line of ours."""
@@ -262,46 +234,11 @@ class LoginShell:
             fifo.close()
 
     def _until_end(self, command: Command, deadline: float, turn: Turn) -> None:
-        reader, framed = self._require(), command.framed
-        status_at = 0.0
-        while True:
-            while framed.take(reader):
-                if framed.size > self.byte_limit:
-                    raise OutputTooLarge(f"more than {self.byte_limit} bytes came back", device=self.device.name)
-            if command.sudo is not None and command.sudo.refusal is not None:
-                raise command.sudo.refusal
-            if framed.ended():
-                return
-            self._check(deadline, turn)
-            if reader.channel.exit_status >= 0:
-                # sshd may send it ahead of the last output; what was left in the background holds the end back.
-                status_at = status_at or time.monotonic()
-                if time.monotonic() - max(status_at, reader.last_data) >= _LINGER:
-                    raise reader.lost()
-                reader.wait(_LINGER)
-                continue
-            if name := turn.take_signal():
-                self._pass_on(name, command)
-            reader.wait(min(deadline - time.monotonic(), command.converse(turn, self.profile, reader.quiet())))
-
-    def _check(self, deadline: float, turn: Turn) -> None:
-        if turn.cancelled:
-            raise CommandInterrupted("the call was cancelled", device=self.device.name)
-        if time.monotonic() >= deadline:
-            raise CommandTimeout("the command did not end in time", device=self.device.name)
+        reader, limit = self._require(), self.byte_limit
+        until_end(reader, command, self.profile, deadline, turn, byte_limit=limit, pass_on=self._pass_on)
 
     def _ends_by(self, framed: Framed, until: float) -> bool:
-        """Read on to its end, for a moment. SessionLost is an end, too, but not this one."""
-        reader = self._require()
-        with contextlib.suppress(SessionLost):
-            while not framed.ended():
-                framed.forget()
-                if not framed.take(reader):
-                    if time.monotonic() >= until:
-                        return False
-                    reader.wait(until - time.monotonic())
-            return True
-        return False
+        return ends_by(self._require(), framed, until)
 
     def _taken(self, framed: Framed) -> None:
         framed.cut()
@@ -449,12 +386,6 @@ class LoginShell:
         if self._reader is None or self._closed:
             raise SessionLost("the session is not open", device=self.device.name, effect="none")
         return self._reader
-
-
-def _patient(until: float) -> bool:
-    """While processes of root are being stopped there is nothing to read."""
-    time.sleep(max(0.0, min(0.1, until - time.monotonic())))
-    return False
 
 
 def _listed(pids: list[int]) -> str:
