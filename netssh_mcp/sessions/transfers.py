@@ -96,7 +96,8 @@ class Far:
         return await self._do(grant, lambda: self._downloaded(path, target))
 
     def _downloaded(self, path: str, target: Target) -> tuple[int, str, str]:
-        size = self.meter.total = self._files.facts(path).size
+        before = self._files.facts(path)
+        size = self.meter.total = before.size
         hashed = hashlib.sha256()
 
         def take(data: Buffer) -> None:
@@ -109,6 +110,7 @@ class Far:
                 self.meter.follow = following.upto
                 came = self._files.read(path, 0, size, take, self.meter)
                 told = _checked(path, came, size, hashed.hexdigest(), following)
+            _unchanged(path, before, self._files.facts(path))
             target.finish()
         except (SessionLost, TransferBroken) as error:
             target.abort()
@@ -160,6 +162,15 @@ def _checked(path: str, came: int, size: int, digest: str, following: Follower) 
             f"{path} changed meanwhile: what came has another checksum than the host read there", hint="Try again."
         )
     return told
+
+
+def _unchanged(path: str, before: Facts, after: Facts) -> None:
+    """The host reads a little behind us: a change that both missed, or both met, is in no checksum.
+
+    A file that only grew, as logs do, is what it was at the start.
+    """
+    if after.size < before.size or (after.size == before.size and after.mtime != before.mtime):
+        raise TransferBroken(f"{path} changed meanwhile: it was written to at the same time", hint="Try again.")
 
 
 async def by_sftp(grant: Grant, shared: Shared, turn: Turn, limiter: anyio.CapacityLimiter, *, patience: float) -> Far:

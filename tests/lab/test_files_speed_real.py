@@ -9,8 +9,10 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
+import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -122,6 +124,50 @@ async def test_a_download_of_a_file_that_changes_meanwhile_says_so_and_leaves_no
             assert list((tmp_path / "here").iterdir()) == []
     assert "changed meanwhile" in broken.message
     assert await downloaded() == passes(far.read_bytes())  # nobody writes now
+
+
+@pytest.mark.parametrize("sudo", [False, True])
+async def test_a_change_that_no_checksum_shows_is_told_by_its_time_and_what_only_grows_is_taken(
+    sudo: bool, app: App, there: Path, tmp_path: Path
+) -> None:
+    far, here = there / "x", tmp_path / "here"
+    data = os.urandom(64 << 20)
+    far.write_bytes(data)
+    far.chmod(0o644)
+
+    def meanwhile(write: Callable[[int], object]) -> None:
+        """Once something has come, to a file whose last change was an hour ago."""
+        with far.open("rb+") as file:
+            while not over.is_set():
+                with contextlib.suppress(FileNotFoundError):  # it has just got its name
+                    if any(each.stat().st_size for each in here.iterdir()):
+                        write(file.fileno())
+                        return
+
+    async def downloaded(write: Callable[[int], object]) -> TransferBroken | None:
+        os.utime(far, (0, time.time() - 3600))
+        over.clear()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, meanwhile, write)
+            try:
+                await app.files.get("linux1", str(far), action="download", local_path=str(here / "x"), sudo=sudo)
+            except TransferBroken as broken:
+                assert list(here.iterdir()) == []
+                return broken
+            finally:
+                over.set()
+        assert (here / "x").read_bytes() == data
+        (here / "x").unlink()
+        return None
+
+    over = threading.Event()
+    with anyio.fail_after(60):
+        while (error := await downloaded(lambda file: os.pwrite(file, data[:8], 0))) is None:
+            pass  # it came too late
+    assert "changed meanwhile" in error.message
+    for _ in range(3):
+        assert await downloaded(lambda file: os.pwrite(file, b"more", len(data))) is None
+        os.truncate(far, len(data))
 
 
 async def test_two_megabytes_of_text_are_read_at_once_and_the_next_line_goes_on(app: App, there: Path) -> None:
