@@ -16,7 +16,8 @@ from pathlib import Path
 from benchmarks.measure import Bench
 from benchmarks.report import Figure, table, write
 
-GROUPS = ("show", "connect", "frr", "hosts", "large", "idle", "start", "inner", "hostile")
+# `inner` has microseconds: it comes before the others have filled the process, as theirs would take half as long again.
+GROUPS = ("inner", "show", "connect", "frr", "hosts", "large", "idle", "start", "hostile")
 RESULTS = Path(__file__).with_name("results.json")
 
 

@@ -396,8 +396,9 @@ def _inner(known: Grammar, text: str, argv: list[str], profile: Profile) -> Mean
     if len(argv) != 3 or argv[1] != "-c":
         raise denied(text, f"only `{argv[0]} -c '...'` with one command", known.profile.advice.get(argv[0], ""))
     within = read(profile, argv[2])
+    head = f"{shlex.quote(argv[0])} -c "
     line, asking, typed = (
-        shlex.join([argv[0], "-c", part]) if part else "" for part in (within.canonical, within.json_line, within.typed)
+        head + shlex.quote(part) if part else "" for part in (within.canonical, within.json_line, within.typed)
     )
     rule = f"{argv[0]} -c: {within.rule}"
     return replace(within, canonical=line, rule=rule, json_line=asking, typed=typed)
