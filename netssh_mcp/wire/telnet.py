@@ -16,8 +16,9 @@ from typing import Final
 import paramiko
 from paramiko.buffered_pipe import BufferedPipe
 
-SE, NOP, SB, WILL, WONT, DO, DONT, IAC = 240, 241, 250, 251, 252, 253, 254, 255
+SE, SB, WILL, WONT, DO, DONT, IAC = 240, 250, 251, 252, 253, 254, 255
 ECHO, SGA, TTYPE, NAWS = 1, 3, 24, 31
+_TIMING_MARK: Final = 6
 _THEIRS: Final = frozenset({ECHO, SGA})  # what the device may do
 _OURS: Final = frozenset({SGA, TTYPE, NAWS})  # what it may ask of us
 _TERMINAL: Final = b"vt100"
@@ -265,9 +266,13 @@ class TelnetChannel:
         return self.is_active()
 
     def knock(self) -> None:
-        """NOP: TCP gives the other side up where it does not even acknowledge that."""
+        """Words that need no answer: TCP gives the other side up where it does not even acknowledge them.
+
+        No NOP: FRR's daemons, as Zebra and Quagga before them, take three bytes for any command, and the first letter
+        of what is typed behind it was gone. Nobody has the timing mark (RFC 860) on, so to want none changes nothing.
+        """
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-            self._send(bytes((IAC, NOP)))
+            self._send(bytes((IAC, DONT, _TIMING_MARK)))
 
     def resize_pty(self, width: int, height: int) -> None:
         """Tell the size of the screen, where it was asked for."""

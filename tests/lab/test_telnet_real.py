@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -31,8 +32,8 @@ CONF = f"hostname ripper\npassword {PASSWORD}\nenable password {ENABLE}\n"
 
 
 @pytest.fixture(scope="module")
-def ripper() -> Iterator[Device]:
-    """Its inventory entry. The daemon talks to no zebra and routes nothing."""
+def running() -> Iterator[tuple[Device, subprocess.Popen[bytes]]]:
+    """Its inventory entry, and the daemon. That talks to no zebra and routes nothing."""
     if reason := why_not():
         unavailable(reason)
     install()
@@ -56,12 +57,17 @@ def ripper() -> Iterator[Device]:
         try:
             anyio.run(until, lambda: _listens(port))
             secret = Secret.parse(f"plain:{PASSWORD}", allow_plain=True)
-            yield Device("ripper", "127.0.0.1", port, "frr", "nobody", password=secret, transport="telnet")
+            yield Device("ripper", "127.0.0.1", port, "frr", "nobody", password=secret, transport="telnet"), daemon
         finally:
             daemon.terminate()
             daemon.wait(10)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def ripper(running: tuple[Device, subprocess.Popen[bytes]]) -> Device:
+    return running[0]
 
 
 def _listens(port: int) -> bool:
@@ -91,6 +97,38 @@ def test_its_commands_are_read_whole_and_their_ends_are_proven(ripper: Device, t
     assert version.output.startswith("FRRouting")
     assert status.output == "% RIP instance not found\n"
     assert {version.framing, status.framing} == {"proven"}
+
+
+def test_a_sign_of_life_and_the_command_behind_it_may_come_together(
+    running: tuple[Device, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    """FRR takes three bytes for every Telnet command, also for one of two: it ate the first letter behind a NOP."""
+    device, daemon = running
+
+    async def main() -> Reply:
+        profile, turn, found = PROFILES.get("frr"), Turn(), list[Reply]()
+        grant = policy.decide(device, profile, "show version")
+        async with closing(pool_of(tmp_path)) as pool, pool.lease((device,), profile, turn) as lease:
+
+            async def run() -> None:
+                found.append(await lease.session.run(grant, timeout=20, turn=turn, limiter=pool.threads))
+
+            await run()
+            reader = lease.session.connection._reader  # type: ignore[attr-defined]
+            written = reader.writes
+            async with anyio.create_task_group() as tasks:
+                daemon.send_signal(signal.SIGSTOP)
+                try:
+                    assert await pool.answers(lease.session)
+                    tasks.start_soon(run)
+                    await until(lambda: reader.writes > written)
+                finally:
+                    daemon.send_signal(signal.SIGCONT)
+        first, second = found
+        assert second.output == first.output
+        return second
+
+    assert anyio.run(main).framing == "proven"
 
 
 def test_its_enable_password_is_typed_at_its_own_question(ripper: Device, tmp_path: Path) -> None:
