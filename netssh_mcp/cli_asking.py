@@ -44,6 +44,8 @@ def settings(args: argparse.Namespace, *, inventory_required: bool = True) -> Se
 
 def ask(chosen: Settings, question: Callable[[App], Awaitable[Result]]) -> Result:
     """One question to the services, without a server."""
+    from asyncio import CancelledError
+
     import anyio
 
     from netssh_mcp.services.app import open_app
@@ -55,7 +57,10 @@ def ask(chosen: Settings, question: Callable[[App], Awaitable[Result]]) -> Resul
             except NetsshError as error:  # carried out by hand: the services' task group would wrap it
                 return error
 
-    answer = anyio.run(asked)
+    try:
+        answer = anyio.run(asked)
+    except CancelledError as interrupted:  # Ctrl-C on Python 3.10, whose tasks do not tell it from another cancel
+        raise KeyboardInterrupt from interrupted
     if isinstance(answer, NetsshError):
         raise answer
     return answer
