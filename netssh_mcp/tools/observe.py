@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import anyio.to_thread
 from mcp.server.mcpserver import Context
-from mcp.types import CallToolResult, ToolAnnotations
+from mcp.types import CallToolResult
 from pydantic import Field
 
 from netssh_mcp.model import JobAction, Parse
 from netssh_mcp.tools import render, schemas
 from netssh_mcp.tools.answers import answer, answers
-from netssh_mcp.tools.strict import StrictTool, Strings, strict
+from netssh_mcp.tools.strict import StrictTool, Strings, hints, strict
 from netssh_mcp.tools.waiting import Progress, alive
 
 if TYPE_CHECKING:
@@ -189,28 +189,15 @@ async def job(
 
 def tools() -> tuple[StrictTool, ...]:
     """In the order in which `tools/list` gives them; fresh objects, so that servers do not share state."""
-
-    def reads(title: str, *, devices: bool, again: bool = True) -> dict[str, Any]:
-        return {
-            "title": title,
-            "annotations": ToolAnnotations(
-                title=title,
-                read_only_hint=True,
-                destructive_hint=False,
-                idempotent_hint=again,
-                open_world_hint=devices,
-            ),
-        }
-
     return (
-        strict(list_devices, output=schemas.DEVICES, **reads("List devices", devices=False)),
-        strict(show, output=schemas.SHOW, **reads("Run show commands", devices=True)),
+        strict(list_devices, output=schemas.DEVICES, **hints("List devices", reads=True, again=True, devices=False)),
+        strict(show, output=schemas.SHOW, **hints("Run show commands", reads=True, again=True)),
         strict(
             read_output,
             output=schemas.OUTPUT,
             # Claude Code cuts results at 50,000 characters unless a tool says otherwise (obsidian-sync-mcp#23).
             meta={"anthropic/maxResultSizeChars": 200_000},
-            **reads("Read a long output", devices=False),
+            **hints("Read a long output", reads=True, again=True, devices=False),
         ),
-        strict(job, output=schemas.JOB, **reads("Follow or stop a job", devices=True, again=False)),
+        strict(job, output=schemas.JOB, **hints("Follow or stop a job", reads=True)),
     )

@@ -99,15 +99,17 @@ def strict(
     return tool
 
 
-def acts(title: str, *, destroys: bool = True, devices: bool = True) -> dict[str, Any]:
-    """Title and hints of a tool that changes something."""
+def hints(
+    title: str, *, reads: bool = False, destroys: bool = True, again: bool = False, devices: bool = True
+) -> dict[str, Any]:
+    """Title and hints of a tool: that it `reads` only, else whether it `destroys`; if asked `again` it is the same."""
     return {
         "title": title,
         "annotations": ToolAnnotations(
             title=title,
-            read_only_hint=False,
-            destructive_hint=destroys,
-            idempotent_hint=False,
+            read_only_hint=reads,
+            destructive_hint=destroys and not reads,
+            idempotent_hint=again,
             open_world_hint=devices,
         ),
     }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from netssh_mcp.errors import InputError
 from netssh_mcp.knowledge.near import did_you_mean
 from netssh_mcp.tools import observe
-from netssh_mcp.tools.strict import StrictTool, acts
+from netssh_mcp.tools.strict import StrictTool, hints
 
 
 def _operate() -> tuple[StrictTool, ...]:
@@ -34,5 +34,5 @@ def chosen(names: Sequence[str], *, read_only: bool = False, as_json: bool = Fal
         tool.as_json = as_json
         if tool.name == "job" and "operate" in names and not read_only:
             # There its input may confirm what `run` has begun; clients let tools that only read pass without asking.
-            tool.annotations = acts(tool.title or tool.name)["annotations"]
+            tool.annotations = hints(tool.title or tool.name)["annotations"]
     return [tool for tool in tools if not read_only or (tool.annotations and tool.annotations.read_only_hint)]

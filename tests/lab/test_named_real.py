@@ -13,6 +13,7 @@ import pytest
 
 # ruff: noqa: S604 - `shell` is the tool's argument
 from netssh_mcp.errors import InputError
+from tests.devices.direct import until
 from tests.lab.named_house import House, house
 from tests.lab.reallab import RealLab
 
@@ -391,9 +392,7 @@ async def test_the_connection_that_single_commands_share_is_listed_and_closed_wh
     shared.close()
     closed = await bash.app.sessions.act("close_all", "own")
     assert (closed["named"], closed["connections"]) == (1, 1)
-    with anyio.fail_after(10):  # the shell that was closed leaves it in a thread of its own
-        while transport.is_active():  # noqa: ASYNC110 - a connection that ends sets no event
-            await anyio.sleep(0.01)
+    await until(lambda: not transport.is_active())  # the shell that was closed leaves it in a thread of its own
     assert await bash.listed() == []
 
     assert not (await bash.one("true", session=""))["reconnected"]  # it was closed, not lost
@@ -409,9 +408,7 @@ async def _lose(host: House) -> None:
     """The connection breaks, and somebody is on it who goes only when there is a new one."""
     shared = await host.shared()
     shared._bastion.link.sockets[0].shutdown(socket.SHUT_RDWR)
-    with anyio.fail_after(10):
-        while shared.alive:  # noqa: ASYNC110 - a connection that ends sets no event
-            await anyio.sleep(0.01)
+    await until(lambda: not shared.alive)
     (await host.shared()).close()
     shared.close()
 
